@@ -1,0 +1,1 @@
+"""The only room with a door to the outside: guarded connections and byte ranges."""

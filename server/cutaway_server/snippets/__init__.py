@@ -1,0 +1,1 @@
+"""From a video URL to snippets: source, index, shots, moments, titles, cut, pipeline."""

@@ -1,0 +1,1 @@
+"""Thin WebSocket handlers: accept, parse, start one task, write what the service yields."""
