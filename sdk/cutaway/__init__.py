@@ -1,1 +1,59 @@
-"""Cutaway's SDK."""
+"""Cutaway: the moments that matter, streamed as short MP4 snippets out of any video.
+
+>>> import cutaway
+>>> with cutaway.embedded() as server, cutaway.Client(server) as client:  # doctest: +SKIP
+...     for snippet in client.snippets("https://example.com/talk.mp4"):
+...         print(snippet.title, snippet.save("highlights/"))
+
+:class:`Client` is for scripts and notebooks, :class:`AsyncClient` the same for asyncio; both talk to a server
+that runs somewhere (``cutaway serve``) or to one that :func:`embedded` starts. What can go wrong is one tree
+of errors under :class:`CutawayError`. The messages on the wire are in :mod:`cutaway.protocol`.
+"""
+
+from importlib.metadata import version as _version
+
+from .client import AsyncClient
+from .embedded import EmbeddedServer, embedded
+from .errors import (
+    ConnectError,
+    ConnectionLost,
+    CutawayError,
+    InvalidRequest,
+    ProtocolError,
+    ServerError,
+    ServerNotInstalled,
+    ServerStartError,
+    Timeout,
+)
+from .streams import AsyncSnippetStream, SnippetStream
+from .sync import Client
+from .values import Progress, Snippet
+
+__version__ = _version("cutaway")
+
+__all__ = [
+    "AsyncClient",
+    "AsyncSnippetStream",
+    "Client",
+    "ConnectError",
+    "ConnectionLost",
+    "CutawayError",
+    "EmbeddedServer",
+    "InvalidRequest",
+    "Progress",
+    "ProtocolError",
+    "ServerError",
+    "ServerNotInstalled",
+    "ServerStartError",
+    "Snippet",
+    "SnippetStream",
+    "Timeout",
+    "__version__",
+    "embedded",
+]
+
+# The public home of a name is this package: it is what tracebacks, pickles and help() show.
+for _name in __all__:
+    if hasattr(globals()[_name], "__module__"):
+        globals()[_name].__module__ = __name__
+del _name

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -247,6 +247,18 @@ _search_decoder: msgspec.json.Decoder[SearchMessage] = msgspec.json.Decoder(Sear
 _request_decoder = msgspec.json.Decoder(SearchRequest)
 
 
+_T = TypeVar("_T")
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], frame: bytes | str) -> _T:
+    # msgspec 0.22 lets two more exceptions out: UnicodeError for invalid text inside a string, and RecursionError for
+    # deep nesting, also in a field that it skips. To a reader of frames both are "not JSON".
+    try:
+        return decoder.decode(frame)
+    except (UnicodeError, RecursionError) as error:
+        raise msgspec.DecodeError(f"JSON is malformed: {error}") from error
+
+
 def encode_video(message: VideoMessage) -> bytes:
     """The frame of a video message: UTF-8 JSON without a raw newline."""
     return _encoder.encode(message)
@@ -260,7 +272,7 @@ def decode_video(frame: bytes | str) -> VideoMessage:
     msgspec.DecodeError
         Not JSON. Its subclass ``msgspec.ValidationError``: JSON, but none of the messages.
     """
-    return _video_decoder.decode(frame)
+    return _decode(_video_decoder, frame)
 
 
 def encode_search(message: SearchMessage) -> bytes:
@@ -270,7 +282,7 @@ def encode_search(message: SearchMessage) -> bytes:
 
 def decode_search(frame: bytes | str) -> SearchMessage:
     """Read a frame of ``/ws/search``; raises as :func:`decode_video` does."""
-    return _search_decoder.decode(frame)
+    return _decode(_search_decoder, frame)
 
 
 def encode_request(request: SearchRequest) -> bytes:
@@ -280,7 +292,7 @@ def encode_request(request: SearchRequest) -> bytes:
 
 def decode_request(frame: bytes | str) -> SearchRequest:
     """Read what a client sent on ``/ws/search``; raises as :func:`decode_video` does."""
-    return _request_decoder.decode(frame)
+    return _decode(_request_decoder, frame)
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,0 +1,209 @@
+"""The asyncio client: from a URL or a file to a stream of snippets.
+
+What comes in are a server's address and, per stream, a video and a few wishes; what goes out is an
+:class:`~cutaway.streams.AsyncSnippetStream`. Requests are checked here, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import weakref
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from . import protocol
+from .connection import Limits, is_this_machine, server_address, video_messages
+from .embedded import EmbeddedServer
+from .errors import InvalidRequest
+from .localfile import find_local_file, shared
+from .streams import AsyncSnippetStream, OnProgress
+
+__all__ = ["AsyncClient"]
+
+_WEB_URL = re.compile(r"(?i)https?://[^/?#\s]")
+_FIELD = re.compile(r"(?P<what>.*) - at `\$\.(?P<field>\w+)`")
+
+
+class AsyncClient:
+    """A client of one Cutaway server, for asyncio programs.
+
+    It holds no connection itself (every stream has its own), so making one is free and needs no running loop.
+    As an ``async with`` block, it closes at the end the streams that are still open.
+
+    Parameters
+    ----------
+    server : str or EmbeddedServer
+        Address of the server: ``ws://``, ``wss://``, ``http://`` or ``https://``, with a path prefix if there
+        is one; or what :func:`cutaway.embedded` returned.
+    connect_timeout : float or None
+        Seconds for one attempt to connect.
+    gap_timeout : float or None
+        Seconds without any message, progress included, after which a stream fails; time that the consumer
+        takes does not count.
+    total_timeout : float or None
+        Seconds for a whole stream, from its first step.
+    connect_retries : int
+        How many times connecting is tried again, with growing pauses, when the server is not there or
+        overloaded (refused or reset connections, HTTP 429, 502, 503, 504). Never after the first message.
+
+    Raises
+    ------
+    InvalidRequest
+        ``server`` is not an address.
+
+    Examples
+    --------
+    >>> async with cutaway.AsyncClient("ws://localhost:8000") as client:  # doctest: +SKIP
+    ...     async for snippet in client.snippets("https://example.com/talk.mp4"):
+    ...         print(snippet.title, snippet.save("highlights/"))
+    """
+
+    def __init__(
+        self,
+        server: str | EmbeddedServer = "ws://localhost:8000",
+        *,
+        connect_timeout: float | None = 10,
+        gap_timeout: float | None = 120,
+        total_timeout: float | None = None,
+        connect_retries: int = 4,
+    ) -> None:
+        self._server = server_address(server.url if isinstance(server, EmbeddedServer) else server)
+        self._limits = Limits(connect_timeout, gap_timeout, connect_retries)
+        self._total_timeout = total_timeout
+        self._streams: weakref.WeakSet[AsyncSnippetStream] = weakref.WeakSet()
+        self._closed = False
+
+    def snippets(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        max_snippets: int = 8,
+        min_seconds: float = 5.0,
+        max_seconds: float = 30.0,
+        max_height: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> AsyncSnippetStream:
+        """The interesting moments of a video, as they are ready. Nothing is sent before the first step.
+
+        Parameters
+        ----------
+        url : str or path-like
+            The video: an ``http(s)`` URL of a file or of a page on a video site, or the path of a file on
+            this machine, if the server runs on it too.
+        max_snippets : int
+            At most this many, 1 to 50.
+        min_seconds, max_seconds : float
+            How long a snippet may be, 1 to 300.
+        max_height : int or None
+            Scale down what is higher, in pixels; None leaves the source as it is.
+        on_progress : callable or None
+            Called with a :class:`~cutaway.Progress` now and then, while the stream is iterated over.
+
+        Returns
+        -------
+        AsyncSnippetStream
+            To be iterated over, or collected with ``await stream.result()``.
+
+        Raises
+        ------
+        InvalidRequest
+            A value is out of range, the file is not there, or it is out of the server's sight. Everything
+            else is raised by the stream.
+        """
+        if self._closed:
+            raise RuntimeError("this client is closed: make another one")
+        request, file = check_request(
+            url,
+            max_snippets=max_snippets,
+            min_seconds=min_seconds,
+            max_seconds=max_seconds,
+            max_height=max_height,
+        )
+        if file is not None and not is_this_machine(self._server):
+            raise InvalidRequest(
+                f"{os.fspath(url)!r} is a file of this machine, which the server at {self._server} cannot "
+                "read: start one here with cutaway.embedded(), or give it a URL"
+            )
+        stream = AsyncSnippetStream(
+            lambda: _messages(self._server, request, self._limits, os.fspath(url), file),
+            on_progress=on_progress,
+            total_timeout=self._total_timeout,
+        )
+        self._streams.add(stream)
+        return stream
+
+    async def aclose(self) -> None:
+        """Close the streams that are still open; the client cannot be used any more."""
+        self._closed = True
+        for stream in list(self._streams):
+            await stream.aclose()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._server}>"
+
+
+def check_request(
+    url: str | os.PathLike[str], **wishes: int | float | None
+) -> tuple[protocol.SnippetRequest, Path | None]:
+    """The request for a video, and the local file if it is one; its URL is then still to be filled in.
+
+    Raises
+    ------
+    InvalidRequest
+        In the words of the caller's parameters.
+    """
+    file = find_local_file(url)
+    video_url = os.fspath(url) if file is None else ""
+    if file is None and not _WEB_URL.match(video_url):
+        raise InvalidRequest(f"{video_url[:200]!r} is neither an http(s) URL nor a file")
+    if len(video_url) > protocol.MAX_URL_CHARACTERS:
+        raise InvalidRequest(
+            f"the URL has {len(video_url):,} characters; {protocol.MAX_URL_CHARACTERS:,} are allowed"
+        )
+    # Progress is asked for even if nobody looks: it is a sign of life, for gap_timeout.
+    values = {**wishes, "video_url": video_url, "progress": True}
+    try:
+        return msgspec.convert(values, protocol.SnippetRequest), file
+    except msgspec.ValidationError as error:
+        if found := _FIELD.match(str(error)):
+            what = found["what"].lower().replace("`", "")
+            raise InvalidRequest(f"{found['field']}={values[found['field']]!r}: {what}") from None
+        raise InvalidRequest(str(error)) from None
+
+
+async def _messages(
+    server: str, request: protocol.SnippetRequest, limits: Limits, source: str, file: Path | None
+) -> AsyncGenerator[protocol.VideoMessage, None]:
+    """The server's messages; a local file goes by its path in them, not by its secret URL."""
+    with contextlib.ExitStack() as stack:
+        if file is not None:
+            secret_url = stack.enter_context(shared(file))
+            request = msgspec.structs.replace(request, video_url=secret_url)
+        async with aclosing(video_messages(server, request, limits)) as messages:
+            async for message in messages:
+                yield message if file is None else _renamed(message, request.video_url, source)
+
+
+def _renamed(message: protocol.VideoMessage, secret_url: str, source: str) -> protocol.VideoMessage:
+    replace = msgspec.structs.replace
+    match message:
+        case protocol.Snippet(data=data):
+            metadata = replace(data.metadata, src_video_url=source)
+            return replace(message, data=replace(data, metadata=metadata))
+        case protocol.VideoError(message=text):
+            message = replace(message, message=text.replace(secret_url, source))
+    return replace(message, metadata=protocol.SourceMetadata(src_video_url=source))

@@ -1,0 +1,198 @@
+"""Where a snippet begins and ends inside the stretch of video that was read for it.
+
+Comes in: what is known of the stretch (keyframes, points where copied packets can end, shot boundaries, sentences,
+pauses) and the wanted length. Goes out: the best pair of in-point and out-point. Every pair that keeps the limits is
+scored by the same few rules, so each rule is one line and its weight can be read here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import log2
+
+from cutaway_server.snippets.captions import Sentence
+
+FLASH_SECONDS = 1.0
+"""A shot shown for less than this at a snippet's beginning or end is a flash, not a picture."""
+SENTENCE_LEAD_SECONDS = 1.0
+SENTENCE_TAIL_SECONDS = 0.8
+SENTENCE_TOLERANCE_SECONDS = 0.12
+TOLERANCE_SECONDS = 1e-6
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What is known of a stretch of video; all lists ascend, all times are seconds in the source.
+
+    ``starts`` are frames at which a copy can begin, ``ends`` points at which it can end, ``frames`` those at which a
+    re-encoded snippet can do both. ``boundaries`` are the first frames of new shots, ``pauses`` quiet points.
+    """
+
+    starts: Sequence[float]
+    ends: Sequence[float]
+    frames: Sequence[float]
+    boundaries: Sequence[float]
+    sentences: Sequence[Sentence] = ()
+    pauses: Sequence[float] = ()
+    frame_seconds: float = 0.04
+
+    def inside(self, low: float, high: float) -> Stretch:
+        """The same without points outside [low, high]."""
+
+        def kept(times: Sequence[float]) -> list[float]:
+            return [t for t in times if low - TOLERANCE_SECONDS <= t <= high + TOLERANCE_SECONDS]
+
+        return replace(self, starts=kept(self.starts), ends=kept(self.ends), frames=kept(self.frames))
+
+    def encoded(self) -> Stretch:
+        """The same for a video that has to be encoded, and so can begin and end at any frame."""
+        return replace(self, starts=_thinned(self, self.frames), ends=self.frames)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a snippet, in seconds: the moment to show, the best length, and the limits."""
+
+    anchor: float
+    length: float
+    min_seconds: float
+    max_seconds: float
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A snippet's first frame and the time at which its last frame ends; ``copied`` if no encoding is needed."""
+
+    start: float
+    end: float
+    copied: bool
+
+
+def choose(stretch: Stretch, wish: Wish, *, encode_cost: float | None) -> Bounds | None:
+    """The best bounds in the stretch.
+
+    Parameters
+    ----------
+    encode_cost
+        Seconds of work to encode one second of this video, or None if only copying is possible. A copy is preferred
+        unless it would begin in the middle of a sentence or show a flash of another shot.
+
+    Returns
+    -------
+    Bounds or None
+        None when nothing in the stretch keeps the limits. If no pair spares every sentence, sentences are cut.
+    """
+    copies = _best(stretch, wish, stretch.starts, stretch.ends, spare_sentences=True)
+    if encode_cost is not None and (copies is None or copies[0] < 0):
+        begins = sorted(
+            {*_on_frames(stretch, stretch.boundaries), *_on_frames(stretch, (s.start - 0.1 for s in stretch.sentences))}
+        )
+        encoded = _best(stretch, wish, begins or stretch.frames, stretch.frames, spare_sentences=True)
+        price = min(0.5 + encode_cost * wish.length / 4, 2.0)
+        if encoded and (copies is None or encoded[0] - price > copies[0]):
+            return Bounds(encoded[1], encoded[2], copied=False)
+    if copies is None:
+        copies = _best(stretch, wish, stretch.starts, stretch.ends, spare_sentences=False)
+    if copies is None and encode_cost is not None:
+        encoded = _best(stretch, wish, stretch.frames, stretch.frames, spare_sentences=False)
+        return Bounds(encoded[1], encoded[2], copied=False) if encoded else None
+    return Bounds(copies[1], copies[2], copied=True) if copies else None
+
+
+def _best(
+    stretch: Stretch, wish: Wish, starts: Sequence[float], ends: Sequence[float], *, spare_sentences: bool
+) -> tuple[float, float, float] | None:
+    """The pair with the highest score, as (score, start, end)."""
+    begins = [(a, score) for a in starts if (score := _rate_start(stretch, a, spare_sentences)) is not None]
+    stops = [
+        (b, score) for b in _thinned(stretch, ends) if (score := _rate_end(stretch, b, spare_sentences)) is not None
+    ]
+    best: tuple[float, float, float] | None = None
+    for a, start_score in begins:
+        for b, end_score in stops:
+            length = b - a
+            if not wish.min_seconds - TOLERANCE_SECONDS <= length <= wish.max_seconds + TOLERANCE_SECONDS:
+                continue
+            score = start_score + end_score - 1.5 * abs(log2(length / wish.length))
+            if not a + 0.5 <= wish.anchor <= b - 0.5:
+                score -= 1.0
+            if best is None or score > best[0]:
+                best = (score, a, b)
+    return best
+
+
+def _rate_start(stretch: Stretch, at: float, spare_sentences: bool) -> float | None:
+    score = 0.0
+    before, after = _neighbours(stretch.boundaries, at + stretch.frame_seconds * 0.5)
+    if at - before <= stretch.frame_seconds * 1.5:
+        score += 1.0
+    elif after - at < FLASH_SECONDS:
+        score -= 1.0
+    elif at - before < 2 * FLASH_SECONDS:
+        score += 0.4
+    if _inside_sentence(stretch.sentences, at):
+        if spare_sentences:
+            return None
+        score -= 0.5
+    elif any(0 <= s.start - at + SENTENCE_TOLERANCE_SECONDS <= SENTENCE_LEAD_SECONDS for s in stretch.sentences):
+        score += 0.6
+    if _near(stretch.pauses, at):
+        score += 0.2
+    return score
+
+
+def _rate_end(stretch: Stretch, at: float, spare_sentences: bool) -> float | None:
+    score = 0.0
+    before, _ = _neighbours(stretch.boundaries, at + stretch.frame_seconds * 0.5)
+    if at - before <= stretch.frame_seconds * 1.5:
+        score += 1.0
+    elif at - before < FLASH_SECONDS:
+        score -= 1.0
+    if _inside_sentence(stretch.sentences, at):
+        if spare_sentences:
+            return None
+        score -= 0.5
+    elif any(0 <= at - s.end + SENTENCE_TOLERANCE_SECONDS <= SENTENCE_TAIL_SECONDS for s in stretch.sentences):
+        score += 0.6
+    if _near(stretch.pauses, at):
+        score += 0.2
+    return score
+
+
+def _thinned(stretch: Stretch, ends: Sequence[float]) -> list[float]:
+    """Few of many end points: those at boundaries, sentence ends and pauses, and one every half second."""
+    if not ends:
+        return []
+    wanted = [*stretch.boundaries, *stretch.pauses, *(s.end + 0.15 for s in stretch.sentences)]
+    wanted += [ends[0] + n / 2 for n in range(int((ends[-1] - ends[0]) * 2) + 1)] + [ends[-1]]
+    chosen: set[float] = set()
+    for at in wanted:
+        n = bisect_left(ends, at - stretch.frame_seconds * 0.5)
+        chosen.update(ends[max(n - 1, 0) : n + 1])
+    return sorted(chosen)
+
+
+def _on_frames(stretch: Stretch, times: Iterable[float]) -> list[float]:
+    found = []
+    for at in times:
+        n = bisect_left(stretch.frames, at - stretch.frame_seconds * 0.5)
+        if n < len(stretch.frames):
+            found.append(stretch.frames[n])
+    return found
+
+
+def _neighbours(times: Sequence[float], at: float) -> tuple[float, float]:
+    n = bisect_right(times, at)
+    return (times[n - 1] if n else float("-inf")), (times[n] if n < len(times) else float("inf"))
+
+
+def _near(times: Sequence[float], at: float, within: float = 0.25) -> bool:
+    n = bisect_left(times, at - within)
+    return n < len(times) and times[n] <= at + within
+
+
+def _inside_sentence(sentences: Sequence[Sentence], at: float) -> bool:
+    margin = SENTENCE_TOLERANCE_SECONDS
+    return any(s.start + margin < at < s.end - margin for s in sentences)

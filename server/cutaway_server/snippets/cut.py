@@ -1,0 +1,244 @@
+"""One snippet's clip: choose its bounds, copy where source and place allow, encode otherwise, check.
+
+Comes in: an open video and a moment. Goes out: a :class:`Clip`, or a :class:`Declined` that says why there is nothing
+to show here. Runs in a worker; files stay inside the scratch folder it is given.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import av
+
+from cutaway_server.snippets.bounds import Bounds, Wish, choose
+from cutaway_server.snippets.check import BadClip, check
+from cutaway_server.snippets.copy import can_copy_audio, can_copy_video, clean_ends, copy_packets, shown
+from cutaway_server.snippets.encode import CannotEncode, encode
+from cutaway_server.snippets.media import Media
+from cutaway_server.snippets.refine import FULL_HD, Seen, look_through, stretch_of
+from cutaway_server.snippets.window import Window, read_window
+
+log = logging.getLogger(__name__)
+
+SIZES_TRIED = 3
+ENCODED_FRAMES_PER_SECOND = 25.0
+"""What veryfast makes of 1080p on two cores."""
+QUICK_FRAMES = 60
+"""1080p frames that may be decoded before the first snippet leaves."""
+BLACK_SHARE = 0.6
+STILL_SHARE = 0.97
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to cut: the wished-for moment and the stretch (seconds) inside which it has to stay."""
+
+    wish: Wish
+    low: float
+    high: float
+    quick: bool = False
+    """Be early rather than thorough: for the first snippet."""
+    keep_black: bool = False
+    keep_whole: bool = False
+    """Show the whole stretch, as for a video shorter than the shortest snippet."""
+
+
+@dataclass
+class Clip:
+    """A finished clip. ``start`` and ``end`` are the source's seconds of the frames really shown."""
+
+    data: bytes
+    start: float
+    end: float
+    copied: bool
+    seen: Seen
+
+
+class Declined(Exception):
+    """There is nothing worth showing at this place."""
+
+
+class Dark(Declined):
+    """The picture is black, but there is sound."""
+
+
+def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, scratch: Path) -> Clip:
+    """Make the clip of one moment.
+
+    Raises
+    ------
+    Declined
+        The stretch is black, or still and silent, or holds too little.
+    Fault
+        The bytes could not be fetched, or not be encoded.
+    """
+    key = first_keyframe(media, order)
+    window = read_window(media, key, order.high)
+    if not window.video:
+        raise Declined("no frames")
+    seen = look_through(media, window, around=order.wish.anchor, max_frames=QUICK_FRAMES if order.quick else None)
+    if not seen.shots.signatures:
+        raise Declined("nothing decodes")
+    copyable = can_copy_video(media.index, max_height)
+    bounds = _whole(window, copyable) if order.keep_whole else _choose(media, window, seen, order, copyable)
+    if bounds is None:
+        raise Declined("too short")
+    decline_dull(seen, bounds, order)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        return _make(media, window, seen, order, bounds, max_height, max_bytes, Path(folder) / "clip.mp4")
+
+
+def first_keyframe(media: Media, order: Order) -> int:
+    """The keyframe at which to begin reading.
+
+    With short GOPs, the one before the stretch that may be shown, so that in-points can be compared; with long ones,
+    the one nearest to where the snippet should begin, because everything after it has to be read and decoded.
+    """
+    times = media.index.keyframe_times
+    ideal = order.wish.anchor - order.wish.length / 2
+    lead = 3.0 if media.index.gop_seconds <= 4 else 0.0
+    key = int(bisect_right(times, max(ideal - lead, order.low) + 0.02)) - 1
+    if lead == 0.0 and key + 1 < len(times):
+        following = float(times[key + 1])
+        if following - ideal < ideal - times[max(key, 0)] and following < order.wish.anchor:
+            key += 1
+    if (
+        key + 1 < len(times)
+        and times[max(key, 0)] < order.low - 0.02
+        and times[key + 1] + order.wish.min_seconds <= order.high
+    ):
+        key += 1
+    return max(key, 0)
+
+
+def _choose(media: Media, window: Window, seen: Seen, order: Order, copyable: bool) -> Bounds | None:
+    stretch = stretch_of(window, seen).inside(order.low, order.high)
+    if not copyable:
+        bounds = choose(stretch.encoded(), order.wish, encode_cost=None)
+        return replace(bounds, copied=False) if bounds else None
+    video = media.index.video
+    cost = video.width * video.height / FULL_HD * video.frames_per_second / ENCODED_FRAMES_PER_SECOND
+    return choose(stretch, order.wish, encode_cost=cost)
+
+
+def _whole(window: Window, copyable: bool) -> Bounds | None:
+    samples = shown(window)
+    ends = clean_ends(samples, at_end=window.at_end)
+    if not ends:
+        return None
+    return Bounds(window.seconds(samples[0].pts), window.seconds(ends[-1][1]), copied=copyable)
+
+
+def decline_dull(seen: Seen, bounds: Bounds, order: Order) -> None:
+    """Refuse what nobody wants to see: black pictures, and still pictures in silence.
+
+    Raises
+    ------
+    Declined
+        It is one of these.
+    """
+    shots = seen.shots.between(bounds.start, bounds.end)
+    silent = seen.silent(bounds.start, bounds.end) and not seen.sentences
+    black = shots.black() > BLACK_SHARE
+    if black and silent:
+        raise Declined("black and silent")
+    if black and not order.keep_black:
+        raise Dark("black")
+    if silent and shots.still() > STILL_SHARE:
+        raise Declined("still and silent")
+
+
+def _make(
+    media: Media,
+    window: Window,
+    seen: Seen,
+    order: Order,
+    bounds: Bounds,
+    max_height: int | None,
+    max_bytes: int,
+    path: Path,
+) -> Clip:
+    """Copy if possible, else encode; whatever fails its check is encoded."""
+    if bounds.copied and (order.quick or not seen.damaged or bounds.end <= seen.decoded_until):
+        try:
+            clip = _copy(media, window, seen, bounds, order, max_bytes, path)
+        except (BadClip, av.FFmpegError, ValueError) as error:
+            log.info("A copy of %.3f-%.3f s failed (%s): encoding", bounds.start, bounds.end, error)
+        else:
+            if clip is not None:
+                return clip
+    return _encode(media, window, seen, bounds, max_height, max_bytes, path)
+
+
+def _copy(
+    media: Media, window: Window, seen: Seen, bounds: Bounds, order: Order, max_bytes: int, path: Path
+) -> Clip | None:
+    """The clip by copying packets; None if not even the shortest fits into ``max_bytes``."""
+    start = _ticks(window, bounds.start)
+    window = replace(window, video=[s for s in window.video[_position(window, start) :] if s.pts >= start])
+    ends = clean_ends(window.video, at_end=window.at_end)
+    kept, end = min(ends, key=lambda e: abs(window.seconds(e[1]) - bounds.end))
+    total = 0
+    fitting = 0
+    for n, sample in enumerate(window.video):
+        total += sample.packet.size
+        if total > max_bytes * 0.97:  # The rest is sound and the sample tables.
+            break
+        fitting = n + 1
+    if fitting < kept:
+        ends = [e for e in ends if e[0] <= fitting and window.seconds(e[1]) - bounds.start >= order.wish.min_seconds]
+        if not ends:
+            return None
+        kept, end = ends[-1]
+    sound = None
+    if media.audio and not can_copy_audio(media.index):
+        sound = path.with_suffix(".sound.mp4")
+        encode(media, window, start, end, sound, video=False)
+    copy_packets(media, window, start, kept, end, path, sound=sound)
+    data = path.read_bytes()
+    if len(data) > max_bytes:
+        return None
+    seconds = float((end - start) * window.video_base)
+    has_sound = any(
+        start * window.video_base <= s.pts * window.audio_base < end * window.video_base for s in window.audio
+    )
+    # The packets were decoded in look_through(); here it is the file around them that is looked at.
+    check(data, seconds=seconds, frame_seconds=window.frame_seconds, frames=kept, sound=has_sound, whole=False)
+    return Clip(data, window.seconds(start), window.seconds(end), True, seen)
+
+
+def _encode(
+    media: Media, window: Window, seen: Seen, bounds: Bounds, max_height: int | None, max_bytes: int, path: Path
+) -> Clip:
+    start, end = _ticks(window, bounds.start), _ticks(window, bounds.end)
+    seconds = float((end - start) * window.video_base)
+    room = max_bytes
+    for _ in range(SIZES_TRIED):
+        encode(media, window, start, end, path, max_height=max_height, max_bytes=room)
+        data = path.read_bytes()
+        if len(data) <= max_bytes:
+            break
+        room = room * max_bytes // len(data) * 9 // 10
+        max_height = max(min(max_height or 10_000, media.index.video.height) // 2, 90)
+    try:
+        # Damaged packets may leave out frames at the end, so the length is what it is.
+        slack = window.frame_seconds if not seen.damaged else seconds / 2
+        check(data, seconds=seconds, frame_seconds=slack, frames=None, sound=False, whole=True)
+    except BadClip as error:
+        raise CannotEncode("This part of the video could not be encoded.") from error
+    return Clip(data, window.seconds(start), window.seconds(end), False, seen)
+
+
+def _ticks(window: Window, at: float) -> int:
+    """The shown frame (or the end of the last one) nearest to a time."""
+    samples = shown(window)
+    last = max(samples, key=lambda s: s.pts)
+    return min((*(s.pts for s in samples), last.pts + max(last.duration, 1)), key=lambda t: abs(window.seconds(t) - at))
+
+
+def _position(window: Window, pts: int) -> int:
+    return next(n for n, s in enumerate(window.video) if s.pts == pts)

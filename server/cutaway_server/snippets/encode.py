@@ -1,0 +1,127 @@
+"""Cutting by encoding: any window into an H.264/AAC MP4 with the ffmpeg of imageio-ffmpeg.
+
+Comes in: a window of packets, which may be of any codec. Goes out: an MP4 file. The packets are first copied into a
+local file, and a child process under limits, which can open nothing but local files of that format, decodes and
+encodes them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import imageio_ffmpeg  # type: ignore[import-untyped]
+
+from cutaway_server.errors import Fault
+from cutaway_server.snippets.media import MAX_PIXELS, Media
+from cutaway_server.snippets.window import Sample, Window
+from cutaway_server.work.limits import child_setup
+
+BYTES_FOR_SOUND = 128_000 // 8
+
+
+class CannotEncode(Fault):
+    """The encoder failed on this video."""
+
+
+def encode(
+    media: Media,
+    window: Window,
+    start_ticks: int,
+    end_ticks: int,
+    path: Path,
+    *,
+    max_height: int | None = None,
+    max_bytes: int = 32 << 20,
+    video: bool = True,
+) -> None:
+    """Encode the frames from ``start_ticks`` until ``end_ticks`` (video ticks of the source) into ``path``.
+
+    With ``video=False`` only the sound is encoded.
+
+    Raises
+    ------
+    CannotEncode
+        Nothing usable came out.
+    """
+    local = path.with_suffix(".window")
+    try:
+        kind = store(media, window, local)
+        base = window.video_base
+        frame = window.frame_seconds
+        seconds = float((end_ticks - start_ticks) * base)
+        # A quarter of a frame early, so that rounded timestamps fall on the right side.
+        skip = max(float((start_ticks - window.video[0].pts) * base) - frame / 4, 0.0)
+        command = [
+            *(imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-threads", "2"),
+            *("-protocol_whitelist", "file", "-format_whitelist", kind, "-max_pixels", str(MAX_PIXELS)),
+            *("-ss", f"{skip:.6f}", "-i", str(local), "-t", f"{seconds:.6f}"),
+            *("-map_metadata", "-1", "-map_chapters", "-1"),
+        ]
+        if video:
+            rate = max(int((max_bytes * 0.9 / seconds - BYTES_FOR_SOUND) * 8), 50_000)
+            command += [
+                *("-map", "0:v:0", "-vf", _filters(max_height)),
+                *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-threads", "2"),
+                *("-maxrate", str(rate), "-bufsize", str(rate), "-frames:v", str(int(seconds * 120) + 2)),
+            ]
+        if media.audio:
+            command += [
+                *("-map", "0:a:0?", "-af", "aresample=async=1:first_pts=0", "-c:a", "aac", "-b:a", "128k"),
+                *("-ac", str(min(media.audio.channels, 2))),
+            ]
+        command += ["-movflags", "+faststart+negative_cts_offsets", "-f", "mp4", str(path)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, preexec_fn=child_setup)  # noqa: S603
+        if done.returncode or not path.exists() or not path.stat().st_size:
+            raise CannotEncode("This part of the video could not be encoded.")
+    finally:
+        local.unlink(missing_ok=True)
+
+
+def store(media: Media, window: Window, path: Path) -> str:
+    """Copy the window's packets into a local file; the format's name is returned.
+
+    MP4 and MOV keep exact timestamps; Matroska (in milliseconds) takes all the rest.
+    """
+    kinds = ("mp4", "mov", "matroska") if "mov" in media.container.format.name else ("matroska",)
+    for kind in kinds:
+        try:
+            _store(media, window, path, kind)
+        except (av.FFmpegError, ValueError):
+            continue
+        return "matroska" if kind == "matroska" else "mov"
+    raise CannotEncode("This part of the video could not be encoded: its format cannot be stored.")
+
+
+def _store(media: Media, window: Window, path: Path, kind: str) -> None:
+    zero = window.video[0].pts * window.video_base
+    with av.open(str(path), "w", kind) as output:
+        streams: list[tuple[av.VideoStream | av.AudioStream, list[Sample], Fraction]] = [
+            (output.add_stream_from_template(media.video, opaque=True), window.video, window.video_base)
+        ]
+        if media.audio:
+            streams.append((output.add_stream_from_template(media.audio, opaque=True), window.audio, window.audio_base))
+        queue = []
+        for stream, samples, base in streams:
+            shift = round(zero / base)
+            order = sorted(s.pts for s in samples)
+            delay = max((time - s.pts for time, s in zip(order, samples, strict=True)), default=0)
+            for time, sample in zip(order, samples, strict=True):
+                if sample.pts >= shift - (0 if stream.type == "video" else sample.duration):
+                    queue.append(
+                        ((time - delay - shift) * base, stream, sample, time - delay - shift, sample.pts - shift)
+                    )
+        queue.sort(key=lambda entry: entry[0])
+        for _, stream, sample, dts, pts in queue:
+            sample.packet.pts, sample.packet.dts = pts, dts
+            sample.packet.stream = stream
+            output.mux(sample.packet)
+
+
+def _filters(max_height: int | None) -> str:
+    height = f"min(ih,{max_height // 2 * 2})" if max_height else "ih"
+    # The size is even, as 4:2:0 needs; the width follows.
+    scale = f"scale=w='max(trunc(iw*({height})/ih/2)*2,2)':h='max(trunc(({height})/2)*2,2)'"
+    return f"setpts=PTS-STARTPTS,{scale},format=yuv420p"

@@ -1,0 +1,251 @@
+"""What a container's index tells about a video before any media byte is read.
+
+Comes in: an open PyAV container. Goes out: an :class:`Index`, a small picklable value (a few kB per hour) with the
+keyframes, the bytes that each second of picture and sound costs, chapters and titles. Packet sizes are the cheapest
+sign of what happens: an encoder spends its bytes where the picture moves and where there is something to hear.
+
+All times are seconds from the start of the presentation (the container's ``start_time``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from cutaway_server.errors import Fault
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MAX_BINS = 20_000
+"""Longer videos get wider bins: 5.5 hours at one second each."""
+MAX_TEXT = 500
+"""Characters of a title or chapter name that are kept."""
+
+
+class NotAVideo(Fault):
+    """The bytes are no video that can be shown in moments."""
+
+
+@dataclass(frozen=True)
+class VideoTrack:
+    """The picture: codec name, coded size in pixels, rate in frames per second, rotation in degrees."""
+
+    codec: str
+    profile: str
+    width: int
+    height: int
+    frames_per_second: float
+    pixel_format: str
+
+
+@dataclass(frozen=True)
+class AudioTrack:
+    """The sound: codec name, sample rate in Hz."""
+
+    codec: str
+    rate: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A named part of the video, in seconds."""
+
+    start: float
+    end: float
+    title: str
+
+
+@dataclass(frozen=True, eq=False)
+class PacketTable:
+    """Every packet of one stream in decoding order, as the index lists them.
+
+    ``shown`` (ticks of the stream) and ``time`` (seconds of the presentation) are decoding times, moved so that the
+    first picture *shown* is at the stream's start: exact for keyframes of a steady stream, a frame or two off for
+    others. ``position`` and ``size`` are bytes in the file; ``size`` is 0 where the index does not tell it.
+    """
+
+    shown: Ints
+    time: Floats
+    position: Ints
+    size: Ints
+    keyframe: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """What is known before media is read. Arrays are one-dimensional.
+
+    ``keyframe_times`` (seconds, ascending) and ``keyframe_sizes`` (bytes, 0 if unknown) belong together.
+    ``video_rate`` and ``audio_rate`` are bytes per second in bins of ``bin_seconds``; keyframes are left out of
+    ``video_rate`` where packet sizes are known, because their size tells about detail, not about movement.
+    """
+
+    duration: float
+    video: VideoTrack
+    audio: AudioTrack | None
+    title: str
+    chapters: tuple[Chapter, ...]
+    has_text: bool
+    keyframe_times: Floats
+    keyframe_sizes: Ints
+    bin_seconds: float
+    video_rate: Floats
+    audio_rate: Floats
+
+    @property
+    def gop_seconds(self) -> float:
+        """The typical distance between keyframes."""
+        if len(self.keyframe_times) < 2:
+            return self.duration
+        return float(np.median(np.diff(self.keyframe_times)))
+
+
+def picture_stream(container: InputContainer) -> av.VideoStream:
+    """The stream that is the video: the largest one that is no cover picture.
+
+    Raises
+    ------
+    NotAVideo
+        There is none.
+    """
+    attached = av.stream.Disposition.attached_pic
+    streams = [
+        s
+        for s in container.streams.video
+        if not s.disposition & attached and s.codec_context is not None and s.width > 0 and s.height > 0
+    ]
+    if not streams:
+        raise NotAVideo(
+            "This file has sound but no video." if container.streams.audio else "This file has no video in it."
+        )
+    return max(streams, key=lambda s: s.width * s.height)
+
+
+def sound_stream(container: InputContainer) -> av.AudioStream | None:
+    """The stream that is heard: the default one, else the first."""
+    streams = [s for s in container.streams.audio if s.codec_context is not None and s.rate]
+    default = [s for s in streams if s.disposition & av.stream.Disposition.default]
+    return next(iter(default or streams), None)
+
+
+def text_stream(container: InputContainer) -> av.subtitles.stream.SubtitleStream | None:
+    """The first text track (pictures of text cannot be read)."""
+    known = {"mov_text", "subrip", "srt", "webvtt", "ass", "ssa", "text"}
+    streams = [s for s in container.streams.subtitles if s.codec_context and s.codec_context.name in known]
+    return streams[0] if streams else None
+
+
+def read_table(stream: av.stream.Stream, origin: float, size_bytes: int) -> PacketTable:
+    """The stream's packets as the demuxer's index has them now, without those beyond the end of the file."""
+    entries = [(e.timestamp, e.pos, e.size, e.is_keyframe) for e in stream.index_entries]
+    return make_table([e for e in entries if e[1] + e[2] <= size_bytes], stream, origin)
+
+
+def scan_tables(
+    container: InputContainer, streams: Iterable[av.stream.Stream], origin: float
+) -> dict[int, PacketTable]:
+    """The same by reading every packet's header: for files without an index, on a local copy."""
+    wanted = list(streams)
+    found: dict[int, list[tuple[int, int, int, bool]]] = {s.index: [] for s in wanted}
+    with contextlib.suppress(av.FFmpegError):  # A truncated file: what was read until then is the video.
+        for packet in container.demux(wanted):
+            at = packet.dts if packet.dts is not None else packet.pts
+            if at is not None and packet.size:
+                entry = (at, packet.pos or 0, packet.size, packet.is_keyframe)
+                found[packet.stream.index].append(entry)
+    return {s.index: make_table(found[s.index], s, origin) for s in wanted}
+
+
+def make_table(entries: list[tuple[int, int, int, bool]], stream: av.stream.Stream, origin: float) -> PacketTable:
+    """Arrange (timestamp, position, size, keyframe) rows as a table."""
+    columns = np.array(entries, dtype=np.int64).reshape(-1, 4)
+    columns = columns[np.argsort(columns[:, 0], kind="stable")]
+    timestamp, position, size, keyframe = columns.T
+    seconds_per_tick = float(stream.time_base or 0)
+    # The first packet of a stream is shown first; by as much as its dts precedes its pts, the others' do.
+    shift = 0
+    if len(timestamp) and stream.start_time is not None:
+        shift = max(min(stream.start_time - int(timestamp[0]), round(2 / (seconds_per_tick or 1))), 0)
+    shown = timestamp + shift
+    return PacketTable(
+        shown, (shown * seconds_per_tick - origin).astype(np.float64), position, size, keyframe.astype(bool)
+    )
+
+
+def build_index(container: InputContainer, tables: dict[int, PacketTable], origin: float, duration: float) -> Index:
+    """Condense packet tables into an :class:`Index`."""
+    video = picture_stream(container)
+    audio = sound_stream(container)
+    context = video.codec_context
+    table = tables[video.index]
+    keys = table.keyframe
+    bin_seconds = max(1.0, duration / MAX_BINS)
+    rate = float(video.average_rate or video.guessed_rate or 0)
+    return Index(
+        duration=duration,
+        video=VideoTrack(
+            codec=context.codec.canonical_name,
+            profile=context.profile or "",
+            width=context.width,
+            height=context.height,
+            frames_per_second=rate if 0 < rate <= 240 else 25.0,
+            pixel_format=context.pix_fmt or "",
+        ),
+        audio=AudioTrack(audio.codec_context.codec.canonical_name, audio.rate, audio.channels) if audio else None,
+        title=clean(container.metadata.get("title", "")),
+        chapters=read_chapters(container, origin, duration),
+        has_text=text_stream(container) is not None,
+        keyframe_times=table.time[keys],
+        keyframe_sizes=table.size[keys],
+        bin_seconds=bin_seconds,
+        video_rate=byte_rate(table, duration, bin_seconds, leave_out_keyframes=True),
+        audio_rate=byte_rate(tables[audio.index], duration, bin_seconds) if audio else np.zeros(0),
+    )
+
+
+def byte_rate(table: PacketTable, duration: float, bin_seconds: float, *, leave_out_keyframes: bool = False) -> Floats:
+    """Bytes per second in each bin.
+
+    Where packet sizes are unknown (Matroska's cues name only keyframes), the bytes between two entries are spread
+    evenly over the time between them.
+    """
+    edges = np.arange(0.0, duration + bin_seconds, bin_seconds)
+    if len(table.time) == 0 or len(edges) < 2:
+        return np.zeros(max(len(edges) - 1, 1))
+    if table.size.any():
+        moving = table.size * ~table.keyframe if leave_out_keyframes else table.size
+        if not moving.any():  # Every packet is a keyframe (MJPEG, ProRes): their sizes are all there is.
+            moving = table.size
+        totals, _ = np.histogram(table.time, edges, weights=moving)
+    else:
+        order = np.argsort(table.position, kind="stable")
+        passed = np.interp(edges, table.time[order], (table.position - table.position[0])[order])
+        totals = np.diff(np.maximum.accumulate(passed))
+        totals[edges[:-1] >= table.time[-1]] = np.median(totals)
+    return np.asarray(totals / bin_seconds, dtype=np.float64)
+
+
+def read_chapters(container: InputContainer, origin: float, duration: float) -> tuple[Chapter, ...]:
+    """The container's chapters that lie inside the video, with their names."""
+    chapters = []
+    for raw in container.chapters():
+        base = float(raw["time_base"] or 0)
+        start = max(raw["start"] * base - origin, 0.0)
+        end = min(raw["end"] * base - origin, duration)
+        if end > start:
+            chapters.append(Chapter(start, end, clean(raw["metadata"].get("title", ""))))
+    return tuple(sorted(chapters, key=lambda c: c.start))
+
+
+def clean(text: str) -> str:
+    """One line of printable text, bounded in length."""
+    words = "".join(c if c.isprintable() else " " for c in text).split()
+    return " ".join(words)[:MAX_TEXT]

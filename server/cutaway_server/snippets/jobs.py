@@ -1,0 +1,206 @@
+"""The heavy stages as plain functions that run in a worker: survey a video, look further, cut a snippet.
+
+Arguments and results are picklable values, and nothing is kept between two jobs, so each may run in another process
+or on another machine. A job that is killed leaves nothing but files in the scratch folder, which its caller removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cutaway import protocol
+from cutaway_server.fetch.door import Pass
+from cutaway_server.snippets import looks, moments, words
+from cutaway_server.snippets.bounds import Wish
+from cutaway_server.snippets.captions import Sentence, sentences
+from cutaway_server.snippets.cut import Clip, Dark, Declined, Order, cut
+from cutaway_server.snippets.index import Index
+from cutaway_server.snippets.media import Media
+from cutaway_server.snippets.moments import Candidate, Limits, Moment, Plan
+from cutaway_server.snippets.source import Source, find_source
+
+FIRST_LOOKS = 5
+"""Candidates that are looked at before the first snippet is chosen."""
+LISTEN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What is known of a video after the first job."""
+
+    source: Source
+    index: Index
+    wanted: int
+    first: Moment
+    seen: tuple[Candidate, ...]
+    short: bool
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A finished snippet: its message, ready to be sent, and its bounds in seconds; no message if declined."""
+
+    frame: bytes | None
+    start: float = 0.0
+    end: float = 0.0
+    reason: str = ""
+    dark: bool = False
+    """Declined only because it is black: there is sound."""
+
+
+@dataclass(frozen=True)
+class SnippetOrder:
+    """What :func:`make_snippet` needs to know besides the source."""
+
+    moment: Moment
+    request: protocol.SnippetRequest
+    duration: float
+    file_title: str
+    max_bytes: int
+    quick: bool = False
+    """Send it after a check of structure and keyframes."""
+    whole: bool = False
+    """Show all of the moment's territory."""
+    black: bool = False
+    """Allow black pictures with sound, for videos that have nothing else."""
+
+
+def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: int) -> Survey:
+    """Open a video and choose its first moment from the index and a handful of keyframes.
+
+    Raises
+    ------
+    Fault
+        It cannot be fetched or is no video.
+    """
+    source, media = find_source(url, pass_, scratch=scratch, max_download=max_download)
+    with media:
+        index = media.index
+        count = moments.wanted(index, limits)
+        if moments.is_short(index, limits):
+            moment = moments.whole(index)
+            said = sentences(media.cues(0, index.duration))
+            moment = _titled(moment, index, said, set(), media.language)
+            return Survey(source, index, 1, moment, (), True)
+        places = moments.candidates(index, limits, max(count * moments.CANDIDATES_PER_MOMENT, FIRST_LOOKS))
+        seen = look_at(media, places[:FIRST_LOOKS], limits, listen=False)
+        ordered = moments.choose(seen, index, limits, count)
+        # The others keep a full territory: it is only the first snippet that must not take too much.
+        found = moments.territories(ordered[:1], index, limits)
+        best = next(c for c in seen if c.anchor == found[0].anchor)
+        first = _titled(found[0], index, best.sentences, set(), media.language)
+        return Survey(source, index, count, first, tuple(seen), False)
+
+
+def plan(known: Survey, limits: Limits) -> Plan:
+    """Look at and listen to all candidates, and plan the snippets after the first.
+
+    Raises
+    ------
+    Fault
+        The source fails.
+    """
+    index = known.index
+    with known.source.open() as media:
+        places = moments.candidates(index, limits, known.wanted * moments.CANDIDATES_PER_MOMENT)
+        gap = moments.spacing(index, limits)
+        places = [c for c in places if abs(c.anchor - known.first.anchor) >= gap]
+        seen = look_at(media, places, limits, listen=True)
+        first = next((c for c in known.seen if c.anchor == known.first.anchor), None)
+        ordered = moments.choose(seen, index, limits, known.wanted, taken=[first] if first else [])
+        found = moments.territories(ordered, index, limits, taken=[(known.first.low, known.first.high)])
+        said = {c.anchor: c.sentences for c in seen}
+        taken = {known.first.title} - {""}
+        titled = []
+        for moment in found:
+            moment = _titled(moment, index, said[moment.anchor], taken, media.language)
+            taken |= {moment.title} - {""}
+            titled.append(moment)
+        return Plan(titled[: known.wanted - 1], titled[known.wanted - 1 :])
+
+
+def look_at(media: Media, places: Sequence[Candidate], limits: Limits, *, listen: bool) -> list[Candidate]:
+    """Look at the keyframe nearest to each candidate, listen there, and read its captions."""
+    index = media.index
+    keys = [int(np.abs(index.keyframe_times - c.anchor).argmin()) for c in places]
+    pictures = {}
+    for key, frame in media.keyframes(sorted(set(keys))):
+        pictures[key] = looks.look_at(frame, float(index.keyframe_times[key]))
+    half = LISTEN_SECONDS / 2
+    levels: list[float | None] = [None] * len(places)
+    if listen:
+        for n, samples in enumerate(media.sound([(c.anchor - half, c.anchor + half) for c in places])):
+            levels[n] = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) if len(samples) else 0.0
+    reach = limits.length / 2 + moments.room(index)
+    return [
+        replace(
+            place,
+            look=pictures.get(key),
+            level=level,
+            sentences=tuple(_near(sentences(media.cues(place.anchor - reach, place.anchor + reach)), place, limits)),
+        )
+        for place, key, level in zip(places, keys, levels, strict=True)
+    ]
+
+
+def _near(said: Sequence[Sentence], place: Candidate, limits: Limits) -> list[Sentence]:
+    half = limits.length / 2
+    return [s for s in said if s.end > place.anchor - half and s.start < place.anchor + half]
+
+
+def _titled(moment: Moment, index: Index, said: Sequence[Sentence], taken: set[str], language: str) -> Moment:
+    title = words.planned_title(index.chapters, said, moment.anchor, taken, language)
+    return replace(moment, title=title, chapter=words.chapter_at(index.chapters, moment.anchor))
+
+
+def make_snippet(source: Source, order: SnippetOrder, scratch: Path) -> Cut:
+    """Cut one moment and encode its message.
+
+    Raises
+    ------
+    Fault
+        The source fails, or the clip cannot be made.
+    """
+    request, moment = order.request, order.moment
+    with source.open() as media:
+        try:
+            clip = cut(
+                media,
+                Order(
+                    Wish(moment.anchor, moment.length, request.min_seconds, request.max_seconds),
+                    moment.low,
+                    moment.high,
+                    quick=order.quick,
+                    keep_black=order.black,
+                    keep_whole=order.whole,
+                ),
+                max_height=request.max_height,
+                max_bytes=order.max_bytes,
+                scratch=scratch,
+            )
+        except Declined as declined:
+            return Cut(None, reason=str(declined), dark=isinstance(declined, Dark))
+        language = media.language
+    metadata = protocol.SnippetMetadata(
+        src_video_url=request.video_url,
+        title=moment.title or _own_title(clip, order.file_title, language),
+        description=words.describe(clip.seen, clip.start, clip.end, order.duration, moment.chapter),
+        start=round(clip.start, 6),
+        end=round(clip.end, 6),
+        poster=looks.poster(clip.seen.portrait) if clip.seen.portrait else None,
+        by="local",
+    )
+    data = protocol.SnippetData(video_data=clip.data, metadata=metadata)
+    return Cut(protocol.encode_video(protocol.Snippet(data=data)), clip.start, clip.end)
+
+
+def _own_title(clip: Clip, file_title: str, language: str) -> str:
+    """A title from the clip alone; its time makes it unlike the others'."""
+    said = words.spoken(clip.seen.sentences, clip.start, clip.end)
+    if title := words.title_from_speech(said, (), language):
+        return f"{title}, at {words.clock(clip.start)}"
+    return words.measured_title(clip.seen, clip.start, clip.end, file_title)

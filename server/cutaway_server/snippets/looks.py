@@ -1,0 +1,103 @@
+"""What a single picture looks like: brightness, contrast, colours, whether it is black or a page of credits.
+
+Comes in: a decoded frame. Goes out: a :class:`Look`, 2 kB of numbers with which pictures are compared, described and
+ruled out, without keeping the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 160, 90
+GRID_WIDTH, GRID_HEIGHT = 16, 9
+COLOUR_LEVELS = 4
+_TIME_BASE = Fraction(1, 25)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A picture in numbers.
+
+    ``brightness`` (mean) and ``contrast`` (standard deviation) are in units of 8-bit luma; ``grid`` has the mean luma
+    of 9 x 16 fields, ``colours`` the shares of 64 colours; ``saturation`` is 0 to 1, ``lettering`` the share of bright
+    pixels on an otherwise dark picture.
+    """
+
+    time: float
+    brightness: float
+    contrast: float
+    saturation: float
+    lettering: float
+    grid: NDArray[np.float32]
+    colours: NDArray[np.float32]
+
+    @property
+    def black(self) -> bool:
+        """Nothing can be seen."""
+        return self.brightness < 24 and self.contrast < 10
+
+    @property
+    def blank(self) -> bool:
+        """One flat colour, whichever."""
+        return self.contrast < 4
+
+    @property
+    def credits(self) -> bool:
+        """Letters on black, as in opening and closing titles (to be believed only near a video's ends)."""
+        return self.brightness < 48 and 0.004 < self.lettering < 0.2 and self.saturation < 0.35
+
+
+def look_at(frame: av.VideoFrame, time: float) -> Look:
+    """Describe a frame."""
+    small = frame.reformat(WIDTH, HEIGHT, "rgb24", interpolation=Interpolation.AREA)
+    pixels = small.to_ndarray().astype(np.float32)
+    luma = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+    peak, valley = pixels.max(axis=2), pixels.min(axis=2)
+    dark = luma < 40
+    levels = (pixels * (COLOUR_LEVELS / 256)).astype(np.int64)
+    codes = (levels[..., 0] * COLOUR_LEVELS + levels[..., 1]) * COLOUR_LEVELS + levels[..., 2]
+    colours = np.bincount(codes.ravel(), minlength=COLOUR_LEVELS**3) / codes.size
+    fields = luma.reshape(GRID_HEIGHT, HEIGHT // GRID_HEIGHT, GRID_WIDTH, WIDTH // GRID_WIDTH)
+    return Look(
+        time=time,
+        brightness=float(luma.mean()),
+        contrast=float(luma.std()),
+        saturation=float(((peak - valley) / np.maximum(peak, 16)).mean()),
+        lettering=float((luma > 150).mean()) if dark.mean() > 0.72 else 0.0,
+        grid=fields.mean(axis=(1, 3)).astype(np.float32),
+        colours=colours.astype(np.float32),
+    )
+
+
+def difference(one: Look, other: Look) -> float:
+    """How unlike two pictures are: 0 (the same) to 1, half by place and brightness, half by colour."""
+    place = float(np.abs(one.grid - other.grid).mean()) / 96
+    colour = 0.5 * float(np.abs(one.colours - other.colours).sum())
+    return min(0.5 * min(place, 1.0) + 0.5 * colour, 1.0)
+
+
+def poster(frame: av.VideoFrame, limit_bytes: int = 20_000) -> bytes | None:
+    """A JPEG of the frame, 320 pixels wide or less, of at most ``limit_bytes``; None if it cannot be made."""
+    for width, quality in ((320, 5), (320, 12), (240, 16), (160, 24)):
+        width = min(width, frame.width) & ~1 or 2
+        height = max(round(frame.height * width / frame.width) & ~1, 2)
+        encoder = av.CodecContext.create("mjpeg", "w")
+        assert isinstance(encoder, av.VideoCodecContext)
+        encoder.width, encoder.height = width, height
+        encoder.pix_fmt = "yuvj420p"
+        encoder.time_base = _TIME_BASE
+        encoder.qmin = encoder.qmax = quality
+        encoder.options = {"flags": "+qscale"}
+        picture = frame.reformat(width, height, "yuvj420p", interpolation=Interpolation.AREA)
+        picture.pts = 0
+        picture.time_base = _TIME_BASE
+        data = b"".join(bytes(p) for p in [*encoder.encode(picture), *encoder.encode(None)])
+        if data and len(data) <= limit_bytes:
+            return data
+    return None

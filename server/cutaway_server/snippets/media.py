@@ -1,0 +1,337 @@
+"""An open video in a worker: its index, single keyframes, short stretches of sound, and windows of packets.
+
+Comes in: a seekable file object that fetches byte ranges. Goes out: decoded keyframes, mono sound, captions, and the
+packets of a stretch of the video. Before anything is read, the byte ranges it needs are looked up in the index and
+fetched together, since round trips are what hurts on real networks.
+
+Containers are opened with a format whitelist and without any protocol, because a file is what its bytes say: a
+"video/mp4" that is a playlist would make the library open other files and hosts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet as _Packet
+from numpy.typing import NDArray
+
+from cutaway_server.fetch.ranges import RemoteFile
+from cutaway_server.snippets.captions import Cue, plain_text
+from cutaway_server.snippets.index import (
+    NotAVideo,
+    PacketTable,
+    build_index,
+    picture_stream,
+    read_table,
+    scan_tables,
+    sound_stream,
+    text_stream,
+)
+from cutaway_server.snippets.sound import listen
+from cutaway_server.snippets.spans import Span, merged
+
+FORMATS = "mov,matroska,webm"
+MAX_PIXELS = 9_437_184
+"""Larger frames (4096x2304) are refused: two files of 200 kB needed 2.5 GB each to decode."""
+MAX_STREAMS = 64
+INDEX_SEARCH_BYTES = 8 << 20
+CUE_READ_BYTES = 192 << 10
+"""How much of a cluster is fetched for its keyframe when the index does not tell the keyframe's size."""
+
+Packet: TypeAlias = "_Packet[Any]"
+
+
+class ByteFile(Protocol):
+    """The file object that media is read from: exact ranges, several at a time."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def failure(self) -> BaseException | None: ...
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+    def close(self) -> None: ...
+    def prefetch(self, spans: Iterable[Span], *, wait: bool = True) -> None:
+        """Fetch [start, end) spans in parallel and keep them until :meth:`release`."""
+
+    def release(self) -> None: ...
+    def snapshot(self, limit_bytes: int) -> RemoteFile:
+        """The recipe for opening the file again, with the bytes held now."""
+
+
+class NoIndex(Exception):
+    """The file has no usable index and must be read whole, from a local copy."""
+
+
+class _Demuxed:
+    """The file object that PyAV sees, with a position of its own: single packets are read beside it.
+
+    Fails once more than ``left`` bytes were asked for (None: no bound).
+    """
+
+    def __init__(self, file: ByteFile) -> None:
+        self._file = file
+        self._position = 0
+        self.left: int | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        if self.left is not None:
+            self.left -= size
+            if self.left < 0:
+                raise NoIndex
+        self._file.seek(self._position)
+        data = self._file.read(size)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        base = (0, self._position, self._file.size)[whence]
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+
+class Media:
+    """An open video.
+
+    Parameters
+    ----------
+    file
+        Where the bytes come from; closed with the video, but not when opening it fails.
+    scan
+        Read every packet when there is no index. Only sensible on a local copy.
+
+    Raises
+    ------
+    NotAVideo
+        The bytes are no video that we read, or have no picture.
+    NoIndex
+        There is no index, and ``scan`` is false.
+    """
+
+    def __init__(self, file: ByteFile, *, scan: bool = False) -> None:
+        self.file = file
+        self._demuxed = _Demuxed(file)
+        try:
+            self.container = self._open()
+        except av.FFmpegError as error:
+            raise file.failure or NotAVideo(describe(file)) from error
+        try:
+            self.video = picture_stream(self.container)
+            self.audio = sound_stream(self.container)
+            self.text = text_stream(self.container)
+            self.origin = (self.container.start_time or 0) / av.time_base
+            self.video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            if self.video.width * self.video.height > MAX_PIXELS:
+                raise NotAVideo(f"The picture is too large: {self.video.width} x {self.video.height} pixels.")
+            self.exact = True
+            """The index tells every packet's place and size."""
+            self._truncated = False
+            """The file ends before its header says."""
+            self.tables = self._read_tables(scan)
+            self.index = build_index(self.container, self.tables, self.origin, self._duration())
+        except BaseException:
+            self.container.close()
+            raise
+        if not len(self.index.keyframe_times):
+            self.container.close()
+            raise NotAVideo("This file says that it is a video but has no pictures in it.")
+
+    def __enter__(self) -> Media:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+        self.file.close()
+
+    @property
+    def language(self) -> str:
+        """The language of the text track as the container has it (ISO 639-2), "" if it does not say."""
+        return (self.text.language or "") if self.text else ""
+
+    def _open(self) -> InputContainer:
+        # The whitelist of protocols is empty: the library has the file object and nothing else.
+        options = {"format_whitelist": FORMATS, "protocol_whitelist": "", "max_streams": str(MAX_STREAMS)}
+        return av.open(self._demuxed, "r", options=options, container_options={}, metadata_errors="replace")
+
+    def streams(self) -> list[av.stream.Stream]:
+        """The streams that are used: picture, sound and text."""
+        return [s for s in (self.video, self.audio, self.text) if s is not None]
+
+    def _read_tables(self, scan: bool) -> dict[int, PacketTable]:
+        streams = self.streams()
+        tables = {s.index: read_table(s, self.origin, self.file.size) for s in streams}
+        table = tables[self.video.index]
+        known = (self.container.duration or 0) / av.time_base
+        if "mov" in self.container.format.name:
+            # A fragmented file whose fragments were not all listed covers only its beginning.
+            complete = len(table.time) == len(self.video.index_entries)
+            if len(table.time) and table.size.all() and (table.time[-1] > 0.9 * known - 2 or not complete):
+                self._truncated = not complete
+                return tables
+        elif known:
+            # Matroska reads its cues at the first seek; without cues it would go on to read the whole file.
+            self._demuxed.left = None if scan else INDEX_SEARCH_BYTES
+            try:
+                self.container.seek(int(known / 2 * av.time_base), backward=True)
+                self.container.seek(0, backward=True)
+            except (av.FFmpegError, NoIndex):
+                raise self.file.failure or NoIndex from None
+            self._demuxed.left = None
+            table = read_table(self.video, self.origin, self.file.size)
+            if len(table.time) > 1 and table.time[-1] + max(2 * np.diff(table.time).max(), 10) >= known:
+                self.exact = False
+                # Only the picture's cues are an index; what was met of the other streams is accidental.
+                empty = PacketTable(*(column[:0] for column in vars(table).values()))
+                return {s.index: table if s is self.video else empty for s in streams}
+        if not scan:
+            raise NoIndex
+        self.exact = False
+        self._truncated = True
+        return scan_tables(self._fresh(), self.streams(), self.origin)
+
+    def _fresh(self) -> InputContainer:
+        """Start from the beginning again, where seeking cannot be relied on yet."""
+        self.container.close()
+        self._demuxed.seek(0)
+        self.container = self._open()
+        self.video = picture_stream(self.container)
+        self.audio = sound_stream(self.container)
+        self.text = text_stream(self.container)
+        return self.container
+
+    def _duration(self) -> float:
+        table = self.tables[self.video.index]
+        last = float(table.time[-1]) + 1 / float(self.video.average_rate or 25) if len(table.time) else 0.0
+        if self._truncated:  # Believe the packets, not the header.
+            return last
+        return (self.container.duration or 0) / av.time_base or last
+
+    def keyframes(self, which: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decode single keyframes, given by their number in ``index.keyframe_times``.
+
+        Each keyframe's bytes are read at the place and of the size that the index tells, sent to a decoder and
+        drained at once. One that cannot be decoded is left out.
+        """
+        numbers = np.flatnonzero(self.tables[self.video.index].keyframe)[list(which)]
+        table = self.tables[self.video.index]
+        if self.exact:
+            spans = [(int(table.position[n]), int(table.position[n] + table.size[n])) for n in numbers]
+        else:
+            spans = [(int(table.position[n]), int(table.position[n]) + CUE_READ_BYTES) for n in numbers]
+        self.file.prefetch(spans, wait=False)
+        decoder = self._decoder(self.video)
+        for key, number, span in zip(which, numbers, spans, strict=True):
+            try:
+                packet = self._packet_at(span) if self.exact else self._first_packet(int(table.shown[number]))
+                frames = decoder.decode(packet) + decoder.decode(None) if packet else []
+            except (av.FFmpegError, EOFError):
+                frames = []
+                if self.file.failure:
+                    raise self.file.failure from None
+            decoder.flush_buffers()
+            if frames:
+                yield key, frames[0]
+        self.file.release()
+
+    def _decoder(self, stream: av.VideoStream) -> av.VideoCodecContext:
+        decoder = av.CodecContext.create(stream.codec_context.codec.name, "r")
+        assert isinstance(decoder, av.VideoCodecContext)
+        decoder.extradata = stream.codec_context.extradata
+        decoder.thread_count = 1
+        decoder.options = {"max_pixels": str(MAX_PIXELS)}
+        return decoder
+
+    def _packet_at(self, span: Span) -> Packet | None:
+        self.file.seek(span[0])
+        data = bytearray()
+        while len(data) < span[1] - span[0]:
+            part = self.file.read(span[1] - span[0] - len(data))
+            if not part:
+                return None
+            data += part
+        return _Packet(bytes(data)) if data else None
+
+    def _first_packet(self, timestamp: int) -> Packet | None:
+        self.container.seek(timestamp, stream=self.video, backward=True)
+        return next((p for p in self.container.demux(self.video) if p.size), None)
+
+    def sound(self, spans: Sequence[tuple[float, float]]) -> list[NDArray[np.float32]]:
+        """Decode stretches of sound as mono samples at 8 kHz, full scale 1.0; empty where there is none."""
+        if self.audio is None or not spans:
+            return [np.zeros(0, np.float32) for _ in spans]
+        table = self.tables[self.audio.index]
+        if self.exact:
+            ranges = [np.searchsorted(table.time, span) for span in spans]
+            self.file.prefetch([s for a, b in ranges for s in merged(table.position[a:b], table.size[a:b])], wait=False)
+            heard = [
+                self._listen(
+                    p
+                    for n in range(a, b)
+                    if (p := self._packet_at((int(table.position[n]), int(table.position[n] + table.size[n]))))
+                )
+                for a, b in ranges
+            ]
+        else:
+            heard = [self._listen(self._audio_packets(*span)) for span in spans]
+        self.file.release()
+        return heard
+
+    def _audio_packets(self, start: float, end: float) -> Iterator[Packet]:
+        assert self.audio is not None
+        base = float(self.audio.time_base or 0)
+        self.container.seek(int((start + self.origin) * av.time_base), backward=True)
+        for packet in self.container.demux(self.audio):
+            at = (packet.pts or 0) * base - self.origin
+            if not packet.size or at >= end:
+                return
+            if at >= start:
+                yield packet
+
+    def _listen(self, packets: Iterable[Packet]) -> NDArray[np.float32]:
+        assert self.audio is not None
+        return listen(self.audio.codec_context, packets)
+
+    def cues(self, start: float, end: float) -> list[Cue]:
+        """The captions shown between two times, where the index tells their places."""
+        if self.text is None or not self.exact:
+            return []
+        table = self.tables[self.text.index]
+        first, last = np.searchsorted(table.time, (start - 15.0, end))
+        numbers = range(first, last)
+        spans = [(int(table.position[n]), int(table.position[n] + table.size[n])) for n in numbers]
+        self.file.prefetch(spans, wait=False)
+        found = []
+        for n, span in zip(numbers, spans, strict=True):
+            packet = self._packet_at(span)
+            if packet is None:
+                continue
+            text = plain_text(bytes(packet), self.text.codec_context.name)
+            following = float(table.time[n + 1]) if n + 1 < len(table.time) else float(table.time[n]) + 5.0
+            if text:
+                found.append(Cue(float(table.time[n]), following, text))
+        self.file.release()
+        return [cue for cue in found if cue.end > start]
+
+
+def describe(file: ByteFile) -> str:
+    """Say what the bytes are, when they are no video."""
+    if not file.size:
+        return "The file is empty."
+    try:
+        file.seek(0)
+        head = file.read(512).lstrip().lower()
+    except OSError:
+        head = b""
+    if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
+        return "This is a web page or an XML document, not a video file."
+    if head.startswith(b"#extm3u"):
+        return "This is a playlist (HLS), not a video file."
+    return "This is not a video file that can be read (MP4, MOV, MKV and WebM are)."

@@ -1,0 +1,152 @@
+"""A closer look at the stretch of video around a moment: its frames and its sound, decoded once.
+
+Comes in: a window of packets. Goes out: :class:`Seen`, with the frames' times, shot boundaries, pauses, whether the
+stretch is black or still or silent, and up to where the packets decode without error, which is the proof that a copy
+of them will.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from cutaway_server.snippets.bounds import Stretch
+from cutaway_server.snippets.captions import Sentence, sentences
+from cutaway_server.snippets.copy import clean_ends, shown
+from cutaway_server.snippets.looks import Look, look_at
+from cutaway_server.snippets.media import MAX_PIXELS, Media
+from cutaway_server.snippets.shots import Shots
+from cutaway_server.snippets.sound import LEVEL_SECONDS, SILENT_LEVEL, levels, listen
+from cutaway_server.snippets.window import Window
+
+FULL_HD = 1920 * 1080
+LOOK_EVERY_SECONDS = 1.0
+MAX_KEPT_FRAMES = 4
+
+
+@dataclass
+class Seen:
+    """What a stretch of video shows. Times are seconds in the source."""
+
+    shots: Shots
+    looks: list[Look]
+    sentences: list[Sentence]
+    loudness: NDArray[np.float64]
+    """Effective sound level in steps of ``LEVEL_SECONDS`` from ``sound_start``, full scale 1.0."""
+    sound_start: float
+    decoded_until: float
+    """Every frame before this time was decoded without an error."""
+    damaged: bool = False
+    boundaries: list[float] = field(default_factory=list)
+    portrait: av.VideoFrame | None = None
+    """A frame to show the stretch by."""
+
+    def level(self, start: float, end: float) -> float:
+        """The sound level (root mean square) between two times."""
+        part = self._part(start, end)
+        return float(np.sqrt(np.mean(part**2))) if len(part) else 0.0
+
+    def silent(self, start: float, end: float) -> bool:
+        """Nothing can be heard between two times, but for a click."""
+        part = self._part(start, end)
+        return not len(part) or float(np.quantile(part, 0.95)) < SILENT_LEVEL
+
+    def _part(self, start: float, end: float) -> NDArray[np.float64]:
+        a, b = ((t - self.sound_start) / LEVEL_SECONDS for t in (start, end))
+        return self.loudness[max(int(a), 0) : max(int(b), 0)]
+
+    def pauses(self) -> list[float]:
+        """The middles of stretches of at least 0.2 s that are much quieter than the rest."""
+        if len(self.loudness) < 10:
+            return []
+        quiet = self.loudness < max(0.15 * float(np.quantile(self.loudness, 0.8)), SILENT_LEVEL)
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], quiet.astype(np.int8), [0]))))
+        runs = edges.reshape(-1, 2)
+        return [self.sound_start + float(a + b) / 2 * LEVEL_SECONDS for a, b in runs if (b - a) * LEVEL_SECONDS >= 0.2]
+
+
+def look_through(media: Media, window: Window, *, around: float, max_frames: int | None) -> Seen:
+    """Decode a window.
+
+    Parameters
+    ----------
+    around
+        The moment (seconds) whose picture stands for the stretch.
+    max_frames
+        How many frames of 1080p may be decoded (smaller frames count less); None: all.
+    """
+    shots = Shots()
+    seen = Seen(shots, [], sentences(window.cues), np.zeros(0), 0.0, float("inf"))
+    _watch(media, window, seen, around, max_frames)
+    seen.boundaries = shots.boundaries()
+    if media.audio and window.audio:
+        first = window.audio[0]
+        seen.sound_start = float(first.pts * window.audio_base) - window.origin
+        seen.loudness = levels(listen(media.audio.codec_context, (s.packet for s in window.audio)))
+    return seen
+
+
+def _watch(media: Media, window: Window, seen: Seen, around: float, max_frames: int | None) -> None:
+    pixels = media.video.width * media.video.height
+    budget = None if max_frames is None else max(int(max_frames * FULL_HD / pixels), 24)
+    decoder = av.CodecContext.create(media.video.codec_context.codec.name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.extradata = media.video.codec_context.extradata
+    decoder.thread_count = 2
+    decoder.thread_type = "AUTO"
+    decoder.options = {
+        "max_pixels": str(MAX_PIXELS),
+        "skip_loop_filter": "all",
+        "err_detect": "crccheck+bitstream+buffer+explode",
+    }
+    first = window.video[0].pts
+    count = 0
+    last = None
+    portrait_distance = float("inf")
+    for sample in [*window.video, None]:
+        try:
+            frames = decoder.decode(sample.packet if sample else None)
+        except (av.FFmpegError, EOFError):
+            seen.damaged = True
+            seen.decoded_until = min(seen.decoded_until, window.seconds(last if last is not None else first))
+            continue
+        for frame in frames:
+            if frame.pts is None or frame.pts < first:
+                continue
+            last = frame.pts
+            time = window.seconds(frame.pts)
+            seen.shots.add(frame, time)
+            if not seen.looks or time - seen.looks[-1].time >= LOOK_EVERY_SECONDS:
+                look = look_at(frame, time)
+                seen.looks.append(look)
+                distance = abs(time - around) + (1000 if look.black else 0)
+                if distance < portrait_distance:
+                    seen.portrait, portrait_distance = frame, distance
+            count += 1
+        if budget is not None and count >= budget and last is not None:
+            seen.decoded_until = min(seen.decoded_until, window.seconds(last))
+            return
+
+
+def stretch_of(window: Window, seen: Seen) -> Stretch:
+    """What :func:`cutaway_server.snippets.bounds.choose` needs to know of a window."""
+    samples = shown(window)
+    order = sorted(s.pts for s in samples)
+    times = [window.seconds(t) for t in order]
+    if window.at_end and samples:
+        last = max(samples, key=lambda s: s.pts)
+        times.append(window.seconds(last.pts + max(last.duration, 1)))
+    edges = [times[0]] if times[0] <= window.frame_seconds else []
+    edges += [times[-1]] if window.at_end else []
+    return Stretch(
+        starts=sorted(window.seconds(s.pts) for s in samples if s.keyframe),
+        ends=[window.seconds(ticks) for _, ticks in clean_ends(samples, at_end=window.at_end)],
+        frames=times,
+        boundaries=sorted({*seen.boundaries, *edges}),
+        sentences=seen.sentences,
+        pauses=seen.pauses(),
+        frame_seconds=window.frame_seconds,
+    )

@@ -1,0 +1,65 @@
+"""Where a video comes from: a URL is turned into a :class:`Source`, the picklable recipe from which workers open it.
+
+A plain file is read by byte ranges where its server has them and its container has an index; otherwise from one
+temporary copy. Playlists (HLS, DASH) and sites are further sources behind the same interface.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+from cutaway_server.fetch.door import Pass
+from cutaway_server.fetch.ranges import RemoteFile, resolve
+from cutaway_server.snippets.media import Media, NoIndex
+
+HANDED_ON_BYTES = 24 << 20
+"""The part of a file (mostly its index) that one worker hands to the next, so that it is fetched once."""
+
+
+class Source(ABC):
+    """How to open a video. Picklable; holds no open file."""
+
+    @abstractmethod
+    def open(self) -> Media:
+        """Open the video in this process.
+
+        Raises
+        ------
+        Fault
+            It cannot be fetched or is no video.
+        """
+
+
+@dataclass(frozen=True)
+class FileSource(Source):
+    """A single file: MP4, MOV, MKV or WebM."""
+
+    file: RemoteFile
+
+    def open(self) -> Media:
+        """Open the file. Without an index only a local copy can be opened (:exc:`NoIndex`)."""
+        reader = self.file.open()
+        try:
+            return Media(reader, scan=self.file.local is not None)
+        except BaseException:
+            reader.close()
+            raise
+
+
+def find_source(url: str, pass_: Pass, *, scratch: Path, max_download: int) -> tuple[Source, Media]:
+    """Find out what is behind a URL, and open it.
+
+    Raises
+    ------
+    Fault
+        The URL is refused, its server fails, or what it sends is no video.
+    """
+    file = resolve(url, pass_, scratch=scratch, max_download=max_download)
+    try:
+        media = FileSource(file).open()
+    except NoIndex:
+        file = file.download(scratch=scratch, max_download=max_download)
+        media = FileSource(file).open()
+    return FileSource(media.file.snapshot(HANDED_ON_BYTES) if file.local is None else file), media

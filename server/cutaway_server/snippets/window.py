@@ -1,0 +1,134 @@
+"""The packets of a stretch of video, as they are in the source.
+
+Comes in: an open video, a keyframe to begin at and a time to end at. Goes out: a :class:`Window`, from which a clip is
+copied or encoded and in which frames are looked at. Just the bytes that hold these packets are fetched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from cutaway_server.snippets.captions import Cue, plain_text
+from cutaway_server.snippets.media import Media, Packet
+from cutaway_server.snippets.spans import Span, bounded, merged
+
+MAX_WINDOW_BYTES = 128 << 20
+
+
+@dataclass
+class Sample:
+    """A packet with the time (in the stream's ticks) at which the source shows it."""
+
+    packet: Packet
+    pts: int
+    duration: int
+    keyframe: bool
+
+
+@dataclass
+class Window:
+    """The packets of a stretch of the video, in decoding order; the first video packet is a keyframe."""
+
+    video_base: Fraction
+    audio_base: Fraction
+    origin: float
+    frame_seconds: float
+    video: list[Sample] = field(default_factory=list)
+    audio: list[Sample] = field(default_factory=list)
+    cues: list[Cue] = field(default_factory=list)
+    at_end: bool = False
+    """The video ends in this window."""
+
+    def seconds(self, ticks: int) -> float:
+        """Video ticks to seconds from the start of the presentation."""
+        return float(ticks * self.video_base) - self.origin
+
+
+def window_spans(media: Media, key: int, end: float) -> list[Span]:
+    """The byte ranges that hold everything from a keyframe to a time: what :func:`read_window` reads."""
+    table = media.tables[media.video.index]
+    first = int(np.flatnonzero(table.keyframe)[key])
+    if not media.exact:
+        later = table.position[(table.time >= end) & (table.position > table.position[first])]
+        return [(int(table.position[first]), int(later.min()) if len(later) else media.file.size)]
+    start = float(table.time[first])
+    positions, sizes = [], []
+    for stream in media.streams():
+        t = media.tables[stream.index]
+        begin = first if stream is media.video else int(np.searchsorted(t.time, start - 0.1))
+        stop = int(np.searchsorted(t.time, end + (0.2 if stream is media.video else 0.1)))
+        positions.append(t.position[begin:stop])
+        sizes.append(t.size[begin:stop])
+    return merged(np.concatenate(positions), np.concatenate(sizes))
+
+
+def read_window(media: Media, key: int, end: float) -> Window:
+    """Read the packets from keyframe number ``key`` until ``end`` seconds.
+
+    The window ends early when it would grow beyond ``MAX_WINDOW_BYTES`` or where the file is damaged or cut off.
+
+    Raises
+    ------
+    Fault
+        The bytes could not be fetched.
+    """
+    table = media.tables[media.video.index]
+    number = int(np.flatnonzero(table.keyframe)[key])
+    media.file.prefetch(bounded(window_spans(media, key, end), MAX_WINDOW_BYTES), wait=False)
+    window = Window(
+        video_base=Fraction(media.video.time_base or 0),
+        audio_base=Fraction(media.audio.time_base or 0) if media.audio else Fraction(1),
+        origin=media.origin,
+        frame_seconds=1 / media.index.video.frames_per_second,
+    )
+    try:
+        _demux(media, window, int(table.shown[number]), end)
+    except (av.FFmpegError, EOFError):
+        if media.file.failure:
+            raise media.file.failure from None
+        window.at_end = True
+    media.file.release()
+    return window
+
+
+def _demux(media: Media, window: Window, timestamp: int, end: float) -> None:
+    # Half a frame later, because the demuxer takes the time for a pts and rounds down to a keyframe.
+    half_frame = int(window.frame_seconds / 2 / window.video_base)
+    media.container.seek(timestamp + half_frame, stream=media.video, backward=True)
+    pending = {s.index for s in (media.video, media.audio) if s is not None}
+    start: float | None = None
+    total = 0
+    for packet in media.container.demux(media.streams()):
+        if packet.pts is None or not packet.size:
+            window.at_end |= not packet.size  # The demuxer's flush: the file is over.
+            continue
+        decoded = packet.dts if packet.dts is not None else packet.pts
+        at = float(decoded * packet.time_base) - media.origin
+        if packet.stream is media.text:
+            window.cues += _read_cue(media, packet)
+            continue
+        if packet.stream.index not in pending:
+            continue
+        total += packet.size
+        if at >= end or total > MAX_WINDOW_BYTES:
+            pending.discard(packet.stream.index)
+            if not pending or (packet.stream is media.video and total > MAX_WINDOW_BYTES):
+                return
+            continue
+        sample = Sample(packet, packet.pts, packet.duration or 0, packet.is_keyframe)
+        if packet.stream is media.audio:
+            window.audio.append(sample)
+        elif start is not None or packet.is_keyframe:
+            start = at if start is None else start
+            window.video.append(sample)
+
+
+def _read_cue(media: Media, packet: Packet) -> list[Cue]:
+    assert media.text is not None
+    text = plain_text(bytes(packet), media.text.codec_context.name)
+    start = float(packet.pts * packet.time_base) - media.origin if packet.pts is not None else 0.0
+    return [Cue(start, start + float((packet.duration or 0) * packet.time_base), text)] if text else []

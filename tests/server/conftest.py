@@ -1,0 +1,97 @@
+"""A server with a fake service in the test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import pytest
+from fake_service import FakeService
+from tornado.httpclient import HTTPRequest
+from tornado.ioloop import IOLoop
+from tornado.netutil import bind_sockets
+from tornado.web import Application
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from cutaway.protocol import VIDEO_PATH, VideoMessage, decode_video
+from cutaway_server.app import make_app, make_http_server
+from cutaway_server.settings import Settings
+from cutaway_server.sockets.base import Socket
+
+VIDEO = "https://video.example/a.mp4"
+
+
+@dataclass
+class Running:
+    """A server that runs, and its fake service."""
+
+    app: Application
+    service: FakeService
+    port: int
+    clients: list[WebSocketClientConnection] = field(default_factory=list)
+
+    def url(self, path: str, scheme: str = "http") -> str:
+        return f"{scheme}://127.0.0.1:{self.port}{path}"
+
+    @property
+    def live(self) -> dict[Socket, asyncio.Task[None]]:
+        live: dict[Socket, asyncio.Task[None]] = self.app.settings["live_sockets"]
+        return live
+
+    async def connect(
+        self, query: str | None = None, headers: dict[str, str] | None = None, **parameters: str
+    ) -> WebSocketClientConnection:
+        query = urlencode({"video_url": VIDEO, **parameters}) if query is None else query
+        request = HTTPRequest(self.url(f"{VIDEO_PATH}?{query}", "ws"), headers=headers or {})
+        client = await websocket_connect(request, max_message_size=100 << 20)
+        self.clients.append(client)
+        return client
+
+    async def ask(self, query: str | None = None, **parameters: str) -> list[VideoMessage]:
+        """All messages of one request; asserts the orderly end."""
+        return await read_all(await self.connect(query, **parameters))
+
+
+async def read_all(client: WebSocketClientConnection) -> list[VideoMessage]:
+    """Read to the end: exactly one terminal message, nothing after it, close code 1000."""
+    messages = []
+    while (frame := await client.read_message()) is not None:
+        assert isinstance(frame, str), "a text frame"
+        messages.append(decode_video(frame))
+    kinds = [type(message).__name__ for message in messages]
+    assert kinds[-1] in ("SnippetComplete", "VideoError")
+    assert not {"SnippetComplete", "VideoError"} & set(kinds[:-1])
+    assert client.close_code == 1000
+    return messages
+
+
+@pytest.fixture
+def serve_fake(io_loop: IOLoop) -> Iterator[Callable[..., Running]]:
+    """Start the application in the test's loop: ``serve_fake(*steps, **settings)``."""
+    started: list[tuple[Running, object]] = []
+
+    def start(*steps: bytes | asyncio.Event | BaseException, **settings: object) -> Running:
+        service = FakeService(*steps)
+        app = make_app(Settings(_env_file=None, **settings), service)  # type: ignore[arg-type,call-arg]
+        server = make_http_server(app)
+        sockets = bind_sockets(0, "127.0.0.1", family=socket.AF_INET)
+        server.add_sockets(sockets)
+        running = Running(app, service, sockets[0].getsockname()[1])
+        started.append((running, server))
+        return running
+
+    yield start
+
+    async def stop() -> None:
+        for running, server in started:
+            for client in running.clients:
+                client.close()
+            server.stop()  # type: ignore[attr-defined]
+            for handler in list(running.live):
+                handler.cut()
+            await server.close_all_connections()  # type: ignore[attr-defined]
+
+    io_loop.run_sync(stop)

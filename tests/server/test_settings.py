@@ -1,0 +1,87 @@
+"""Settings from flags, variables and ``.env``."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from cutaway_server.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults() -> None:
+    settings = Settings.from_arguments([])
+    assert type(settings) is Settings
+    assert (settings.host, settings.port, settings.workers >= 2) == ("127.0.0.1", 8000, True)
+    assert settings.message_limit == 32 << 20
+    assert settings == Settings()
+
+
+def test_flags_win_over_variables_and_those_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("CUTAWAY_PORT=1\nCUTAWAY_MAX_STREAMS=7\nCUTAWAY_MAX_WAITING=9\nOTHER_KEY=x\n")
+    monkeypatch.setenv("CUTAWAY_PORT", "2")
+    monkeypatch.setenv("CUTAWAY_MAX_STREAMS", "8")
+    settings = Settings.from_arguments(["--port", "3"])
+    assert (settings.port, settings.max_streams, settings.max_waiting) == (3, 8, 9)
+
+
+def test_lists_and_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "fd00::/8", "192.168.0.0/16")))
+    arguments = ["--allow-network", "10.0.0.0/8", "--allow-network", "fd00::/8,192.168.0.0/16"]
+    assert Settings.from_arguments(arguments).allow_network == networks
+    monkeypatch.setenv("CUTAWAY_ALLOW_NETWORK", "10.0.0.0/8, fd00::/8,192.168.0.0/16")
+    monkeypatch.setenv("CUTAWAY_ALLOW_ADDRESS", "127.0.0.1:9000,[::1]:9001")
+    monkeypatch.setenv("CUTAWAY_WORKER_MEMORY", "3GiB")
+    settings = Settings.from_arguments(["--exit-with-parent"])
+    assert settings.allow_network == networks
+    assert settings.allow_address == (("127.0.0.1", 9000), ("::1", 9001))
+    assert settings.worker_memory == 3 << 30
+    assert settings.exit_with_parent
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "99999"],
+        ["--port", "x"],
+        ["--port"],
+        ["--no-such-flag"],
+        ["stray"],
+        ["--allow-network", "10.0.0.1/8"],
+        ["--allow-address", "localhost:80"],
+        ["--allow-address", "127.0.0.1"],
+        ["--allow-address", "127.0.0.1:0"],
+        ["--allow-origin", "app.example"],
+        ["--allowed-host", "http://a/"],
+        ["--worker-memory", "much"],
+        ["--worker-memory", "1"],
+        ["--request-seconds", "nan"],
+        ["--log-level", "loud"],
+        ["--workers", "0"],
+    ],
+)
+def test_a_bad_value_is_one_clear_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        Settings.from_arguments(arguments, prog="cutaway serve")
+    assert caught.value.code == 2
+    output, errors = capsys.readouterr()
+    assert not output
+    assert errors.startswith("cutaway serve: error: ")
+    assert errors.count("\n") == 1
+    assert arguments[0] in errors
+
+
+def test_help_describes_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        Settings.from_arguments(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for name, each in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert each.description
