@@ -1,8 +1,8 @@
 """The command line, ``cutaway``: snippets, serve, demo.
 
-What comes in are arguments; what goes out are files, lines on stdout, live progress, and an exit status: 0 for done,
-1 for a failure (one line on stderr), 2 for wrong usage, 130 for Ctrl-C. Whatever happens, no server, no temporary file
-and no half snippet stays behind.
+What comes in are arguments; what goes out are files, lines on stdout, live progress, and an exit status: 0
+for done, 1 for a failure (one line on stderr), 2 for wrong usage, 130 for Ctrl-C. Whatever happens, no
+server, no temporary file and no half snippet stays behind.
 """
 
 from __future__ import annotations
@@ -46,15 +46,9 @@ def _wishes(command: Command) -> Command:
     """The options that say which snippets, and by whom."""
     fields = {field.name: field.default for field in msgspec.structs.fields(protocol.SnippetRequest)}
     options = [
-        click.option(
-            "--max-snippets", type=int, metavar="N", default=fields["max_snippets"], help="At most so many."
-        ),
-        click.option(
-            "--min-seconds", type=float, default=fields["min_seconds"], help="No snippet is shorter."
-        ),
-        click.option(
-            "--max-seconds", type=float, default=fields["max_seconds"], help="No snippet is longer."
-        ),
+        click.option("--max-snippets", type=int, metavar="N", default=fields["max_snippets"], help="At most so many."),
+        click.option("--min-seconds", type=float, default=fields["min_seconds"], help="No snippet is shorter."),
+        click.option("--max-seconds", type=float, default=fields["max_seconds"], help="No snippet is longer."),
         click.option("--max-height", type=int, metavar="PIXELS", help="Scale down what is higher."),
         click.option(
             "--server",
@@ -78,15 +72,13 @@ def _wishes(command: Command) -> Command:
     metavar="DIR",
     help="Where the files go; made if missing.  [default: the current directory]",
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the messages as JSON lines; save nothing without --out."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print the messages as JSON lines; save nothing without --out.")
 @_wishes
 def snippets(video: str, out: Path | None, as_json: bool, server: str | None, **wishes: Any) -> None:
     """Save the interesting moments of a video as MP4 files.
 
-    URL_OR_FILE is the address of a video file or of a page on a video site, or a file on this machine. Each file is
-    named after what happens in it; no file is ever overwritten.
+    URL_OR_FILE is the address of a video file or of a page on a video site, or a file on this machine. Each
+    file is named after what happens in it; no file is ever overwritten.
     """
     check_request(video, **wishes)  # before a server is started for nothing
     with Display(lines=not as_json) as display, _client(server, display) as client:
@@ -109,7 +101,7 @@ def snippets(video: str, out: Path | None, as_json: bool, server: str | None, **
 )
 @_wishes
 def demo(video: str | None, out: Path, server: str | None, **wishes: Any) -> None:
-    """See it work, on a sample video that is made on the spot or on a video of yours."""
+    """See it work, on a sample or on a video of yours."""
     check_request(video or __file__, **wishes)
     with Display() as display:
         if video is None:
@@ -186,19 +178,23 @@ def _print_messages(stream: SnippetStream, out: Path | None, display: Display) -
 def _make_sample(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        # A child, because its libraries are the server's; Ctrl-C reaches it with us.
-        done = subprocess.run(  # noqa: S603 (our own module, no shell)
+        # A child, because its libraries are the server's.
+        with subprocess.Popen(  # noqa: S603 (our own module, no shell)
             [sys.executable, "-m", "cutaway_server.sample", str(path)],
             stderr=subprocess.PIPE,
             text=True,
-            check=False,
-        )
-        if done.returncode:
-            if "No module named" in done.stderr:
-                raise ServerNotInstalled(
-                    "the demo needs the server's libraries: pip install 'cutaway[server]'"
-                )
-            raise CutawayError(f"cannot make the sample video: {done.stderr[-300:]}")
+            start_new_session=True,
+        ) as child:
+            try:
+                _, complaint = child.communicate()
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGTERM)  # its ffmpegs, too
+                raise
+        if "No module named" in complaint:
+            raise ServerNotInstalled("the demo needs the server's libraries: pip install 'cutaway[server]'")
+        if child.returncode:
+            raise CutawayError(f"cannot make the sample video: {complaint[-300:]}")
     return path
 
 

@@ -171,9 +171,7 @@ def check_request(
     if file is None and not _WEB_URL.match(video_url):
         raise InvalidRequest(f"{video_url[:200]!r} is neither an http(s) URL nor a file")
     if len(video_url) > protocol.MAX_URL_CHARACTERS:
-        raise InvalidRequest(
-            f"the URL has {len(video_url):,} characters; {protocol.MAX_URL_CHARACTERS:,} are allowed"
-        )
+        raise InvalidRequest(f"the URL has {len(video_url):,} characters; {protocol.MAX_URL_CHARACTERS:,} are allowed")
     # Progress is asked for even if nobody looks: it is a sign of life, for gap_timeout.
     values = {**wishes, "video_url": video_url, "progress": True}
     try:

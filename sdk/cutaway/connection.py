@@ -175,9 +175,7 @@ def _explain(error: Exception, address: str, limits: Limits) -> ConnectError | T
 # --- reading and hanging up ---------------------------------------------------------------------------------
 
 
-async def _read_frame(
-    connection: WebSocketClientConnection, address: str, seconds: float | None
-) -> str | bytes | None:
+async def _read_frame(connection: WebSocketClientConnection, address: str, seconds: float | None) -> str | bytes | None:
     try:
         async with asyncio.timeout(seconds):
             return await connection.read_message()
@@ -199,9 +197,7 @@ def _describe_loss(connection: WebSocketClientConnection, address: str, count: i
     how = f"close code {code}{f', {reason}' if reason else ''}" if code else "without a close code"
     # Tornado drops a connection silently when a message exceeds the limit; nothing tells the two cases apart.
     hint = "" if code else f"; a message over {MAX_MESSAGE_BYTES // 2**20} MiB ends like this too"
-    return (
-        f"the connection to {address} ended before the server was done, after {count} messages ({how}{hint})"
-    )
+    return f"the connection to {address} ended before the server was done, after {count} messages ({how}{hint})"
 
 
 def _close(connection: WebSocketClientConnection) -> None:

@@ -1,8 +1,8 @@
 """What the command line shows: one line per snippet on stdout, and how far the work is, live.
 
-Two places: on a terminal everything goes to one rich console, lines above a live bar; in a pipe the lines go to
-stdout and the bar, if anybody sees it, to stderr. Titles and messages were written by strangers: nothing here prints
-them but as plain text, without control characters and without markup.
+Two places: on a terminal everything goes to one rich console, lines above a live bar; in a pipe the lines go
+to stdout and the bar, if anybody sees it, to stderr. Titles and messages were written by strangers: nothing
+here prints them but as plain text, without control characters and without markup.
 """
 
 from __future__ import annotations

@@ -176,6 +176,7 @@ def embedded(*, start_timeout: float = 30.0, **settings: object) -> EmbeddedServ
         raise InvalidRequest(f"{own.pop()} cannot be set: an embedded server is for this process alone")
     arguments = ["--host=127.0.0.1", f"--port={settings.pop('port', 0)}", "--exit-with-parent"]
     arguments.append(f"--allow-address={file_server().address}")
+    settings.setdefault("grace_seconds", 0)  # nobody is left to read what it would finish
     for name, value in settings.items():
         arguments += _flags(f"--{name.replace('_', '-')}", value)
     return EmbeddedServer(arguments, start_timeout=start_timeout)

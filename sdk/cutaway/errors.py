@@ -50,7 +50,7 @@ class CutawayError(Exception):
 
 
 class InvalidRequest(CutawayError, ValueError):
-    """The request cannot be right, so nothing was sent: a value out of range, a missing file, no URL at all."""
+    """The request cannot be right, so nothing was sent: a value out of range, a missing file, no URL."""
 
 
 class ConnectError(CutawayError, ConnectionError):

@@ -53,9 +53,7 @@ class LoopThread:
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
-            raise RuntimeError(
-                "a blocking call cannot be made on cutaway's own loop: use cutaway.AsyncClient there"
-            )
+            raise RuntimeError("a blocking call cannot be made on cutaway's own loop: use cutaway.AsyncClient there")
         if self._loop is None or not self._thread.is_alive():
             coroutine.close()
             raise RuntimeError("cutaway's background thread has ended: the process is shutting down")

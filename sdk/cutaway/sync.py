@@ -1,4 +1,4 @@
-"""The blocking client, for scripts and notebooks: the twin of :mod:`cutaway.client` on the background loop."""
+"""The blocking client, for scripts and notebooks: :mod:`cutaway.client`'s twin on the background loop."""
 
 from __future__ import annotations
 

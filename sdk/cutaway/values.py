@@ -139,16 +139,11 @@ def _facts(snippet: Snippet) -> str:
 
 def _html(snippet: Snippet) -> str:
     title, description, source = (
-        html.escape(without_controls(text))
-        for text in (snippet.title, snippet.description, snippet.src_video_url)
+        html.escape(without_controls(text)) for text in (snippet.title, snippet.description, snippet.src_video_url)
     )
     picture = ""
     if snippet.poster is not None:
         data = base64.b64encode(snippet.poster).decode()
-        picture = (
-            f'<img src="data:image/jpeg;base64,{data}" alt="" style="max-width:320px;border-radius:4px">'
-        )
-    return (
-        f'<div style="display:flex;gap:1em;align-items:flex-start">{picture}'
-        f'<div><b>{title}</b><br>{description}<br><small style="opacity:.7">{_facts(snippet)}<br>{source}</small></div></div>'
-    )
+        picture = f'<img src="data:image/jpeg;base64,{data}" alt="" style="max-width:320px;border-radius:4px">'
+    words = f'<b>{title}</b><br>{description}<br><small style="opacity:.7">{_facts(snippet)}<br>{source}</small>'
+    return f'<div style="display:flex;gap:1em;align-items:flex-start">{picture}<div>{words}</div></div>'

@@ -205,10 +205,10 @@ def make_sample(path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".cutaway-sample-", dir=path.parent) as name:
         folder = Path(name)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            # One encoder for each core, a shot at a time: so every shot begins with a keyframe, too.
-            made = pool.map(lambda shot: _run(ffmpeg, _draw(folder, shot)), _SHOTS)
+            # A shot at a time on each core: so every shot begins with a keyframe, too.
+            steps = [_play(folder), *(_draw(folder, shot) for shot in _SHOTS)]
             try:
-                list(made)
+                list(pool.map(lambda arguments: _run(ffmpeg, arguments), steps))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -250,14 +250,22 @@ def _draw(folder: Path, shot: _Shot) -> list[str]:
     ]
 
 
-def _join(folder: Path) -> list[str]:
-    """Copy the shots behind each other; add sound, captions and title."""
+def _play(folder: Path) -> list[str]:
+    """Encode the sounds of all shots."""
     graph = [_sound(number, shot) for number, shot in enumerate(_SHOTS)]
     graph.append("".join(f"[a{number}]" for number in range(len(_SHOTS))) + f"concat=n={len(_SHOTS)}:v=0:a=1[a]")
     return [
-        *("-f", "concat", "-i", str(folder / "shots.txt"), "-i", str(folder / "captions.srt")),
-        *("-filter_complex", ";".join(graph), "-map", "0:v", "-map", "[a]", "-map", "1:s"),
-        *("-c:v", "copy", "-c:a", "aac", "-aac_coder", "fast", "-b:a", "96k", "-c:s", "mov_text"),
+        *("-filter_complex", ";".join(graph), "-map", "[a]"),
+        *("-c:a", "aac", "-aac_coder", "fast", "-b:a", "96k", str(folder / "sound.m4a")),
+    ]
+
+
+def _join(folder: Path) -> list[str]:
+    """Copy the shots behind each other and the sound beside them; add captions and title."""
+    return [
+        *("-f", "concat", "-i", str(folder / "shots.txt")),
+        *("-i", str(folder / "sound.m4a"), "-i", str(folder / "captions.srt")),
+        *("-map", "0:v", "-map", "1:a", "-map", "2:s", "-c", "copy", "-c:s", "mov_text"),
         *("-metadata", f"title={_TITLE}", "-metadata:s:a:0", "language=eng", "-metadata:s:s:0", "language=eng"),
         *("-movflags", "+faststart", str(folder / "sample.mp4")),
     ]

@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from servers import Canary, Origin, Resource
 
 from cutaway_server.fetch.door import Door, Pass
 from cutaway_server.fetch.guard import Policy, UnknownHost
+from servers import Canary, Origin, Resource
 
 PLENTY = 1 << 40
 

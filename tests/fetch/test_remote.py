@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from servers import Canary, OpenDoor, Origin, Resource
 
 from cutaway_server.errors import Fault
 from cutaway_server.fetch import dial, remote
@@ -21,6 +20,7 @@ from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.guard import AddressRefused, Policy, UnknownHost
 from cutaway_server.fetch.ranges import RemoteFile, resolve
 from cutaway_server.fetch.urls import InvalidURL
+from servers import Canary, OpenDoor, Origin, Resource
 
 BODY = os.urandom(300_000)
 MIB = 1 << 20
@@ -114,7 +114,7 @@ def test_a_copy_has_a_time_limit(origin: Origin, opens: Opens, tmp_path: Path) -
 
 
 def test_a_copy_that_breaks(origin: Origin, opens: Opens, tmp_path: Path) -> None:
-    with pytest.raises(FetchFailed, match="closed the connection"):
+    with pytest.raises(FetchFailed, match=r"closed the connection|broke off"):
         opens(origin.serve("film", Resource(BODY, ranges=False, reset_after=1000)))
     assert not list(tmp_path.iterdir())
 
@@ -171,8 +171,26 @@ def test_redirects_to_what_is_no_web_address(origin: Origin, opens: Opens, locat
 
 @pytest.mark.parametrize(
     "host",
-    """127.0.0.1 127.1 2130706433 017700000001 0x7f000001 0x7f.1 [::ffff:127.0.0.1] [::1] [::] 0 0.0.0.0 localhost
-    localhost. 169.254.169.254 10.0.0.1 [64:ff9b::7f00:1] [fd00:ec2::254] 127。0。0。1""".split(),
+    [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "017700000001",
+        "0x7f000001",
+        "0x7f.1",
+        "[::ffff:127.0.0.1]",
+        "[::1]",
+        "[::]",
+        "0",
+        "0.0.0.0",
+        "localhost",
+        "localhost.",
+        "169.254.169.254",
+        "10.0.0.1",
+        "[64:ff9b::7f00:1]",
+        "[fd00:ec2::254]",
+        "127。0。0。1",
+    ],
 )
 def test_redirects_to_private_addresses(origin: Origin, opens: Opens, host: str) -> None:
     with Canary() as canary:
@@ -276,7 +294,7 @@ def test_slow_heads(origin: Origin, opens: Opens, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_reset_at_once(origin: Origin, opens: Opens) -> None:
-    with pytest.raises(FetchFailed, match="closed the connection"):
+    with pytest.raises(FetchFailed, match=r"closed the connection|broke off"):
         opens(origin.serve("film", Resource(BODY, reset_after=0)))
 
 
@@ -285,9 +303,12 @@ def test_what_cannot_be_reached(origin: Origin, opens: Opens, tmp_path: Path) ->
         opens("http://no-such-host.invalid/film")
     with Canary() as canary:
         closed = canary.port
-    with OpenDoor(Policy(allow_addresses=(("127.0.0.1", closed),))) as door, door.admit() as pass_:
-        with pytest.raises(FetchFailed, match=r"127\.0\.0\.1 does not accept connections"):
-            resolve(f"http://127.0.0.1:{closed}/", pass_, scratch=tmp_path, max_download=MIB)
+    with (
+        OpenDoor(Policy(allow_addresses=(("127.0.0.1", closed),))) as door,
+        door.admit() as pass_,
+        pytest.raises(FetchFailed, match=r"127\.0\.0\.1 does not accept connections"),
+    ):
+        resolve(f"http://127.0.0.1:{closed}/", pass_, scratch=tmp_path, max_download=MIB)
 
 
 def test_without_a_valid_pass(origin: Origin, tmp_path: Path) -> None:
@@ -315,7 +336,20 @@ def test_a_budget_that_is_too_small(origin: Origin, tmp_path: Path) -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for 127.0.0.1 and its key, in one file."""
     folder = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test".split()
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=test",
+    ]
     names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / "key"), "-out", str(folder / "crt")]
     try:
         subprocess.run([*command, *names], check=True, capture_output=True)
@@ -337,9 +371,12 @@ def secure(certificate: Path) -> Iterator[Origin]:
 
 def test_a_bad_certificate(secure: Origin, tmp_path: Path) -> None:
     url = secure.serve("film", BODY)
-    with OpenDoor(secure.policy) as door, door.admit() as pass_:
-        with pytest.raises(FetchFailed, match="certificate that cannot be verified"):
-            resolve(url, pass_, scratch=tmp_path, max_download=MIB)
+    with (
+        OpenDoor(secure.policy) as door,
+        door.admit() as pass_,
+        pytest.raises(FetchFailed, match="certificate that cannot be verified"),
+    ):
+        resolve(url, pass_, scratch=tmp_path, max_download=MIB)
     assert not secure.requests
 
 
@@ -347,10 +384,13 @@ def test_a_good_certificate(secure: Origin, certificate: Path, tmp_path: Path, m
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     dial._tls.cache_clear()
     url = secure.serve("film", BODY)
-    with OpenDoor(secure.policy) as door, door.admit() as pass_:
-        with resolve(url, pass_, scratch=tmp_path, max_download=MIB).open() as reader:
-            reader.prefetch([(70_000, 90_000), (200_000, 300_000)])
-            assert reader.read() == BODY
+    with (
+        OpenDoor(secure.policy) as door,
+        door.admit() as pass_,
+        resolve(url, pass_, scratch=tmp_path, max_download=MIB).open() as reader,
+    ):
+        reader.prefetch([(70_000, 90_000), (200_000, 300_000)])
+        assert reader.read() == BODY
 
 
 def test_no_tls_where_tls_was_asked_for(origin: Origin, opens: Opens) -> None:

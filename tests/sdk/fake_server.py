@@ -186,4 +186,3 @@ class _Handler(WebSocketHandler):
         self.fake.left_at = time.monotonic()
         self.fake.left.set()
         self.task.cancel()
-

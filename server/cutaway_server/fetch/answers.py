@@ -99,40 +99,40 @@ def status_fault(status: int, *, size_known_empty: bool = False) -> FetchFailed:
     return FetchFailed(f"The server answered {status} ({phrase}) for this URL.{advice}")
 
 
-def explain(error: Exception, host: str | None) -> Fault:
+def explain(error: Exception, whose: str = "The file's server") -> Fault:
     """Return the failure of a connection in words.
 
     Parameters
     ----------
     error
         What httpcore2 raised.
-    host
-        The host that the client named, None after a redirect: then the host is not repeated.
+    whose
+        What the server is called: by its name only when the client itself gave that.
     """
-    whose = f"The host {host}" if host else "The host that the URL redirects to"
     if isinstance(error, DoorRefused):
-        return _explain_refusal(error.reason, whose, host)
+        return _explain_refusal(error.reason, whose)
     if isinstance(error, TLSFailed):
         if error.certificate:
             return FetchFailed(f"{whose} has a TLS certificate that cannot be verified.")
         return FetchFailed(f"{whose} does not speak TLS properly: no secure connection could be made.")
     if isinstance(error, httpcore2.TimeoutException):
-        return FetchFailed("The server took too long to answer.")
+        return FetchFailed(f"{whose} took too long to answer.")
     if isinstance(error, httpcore2.NetworkError):
-        return FetchFailed("The server closed the connection before everything was sent.")
-    return FetchFailed("The server's answer is not proper HTTP.")
+        return FetchFailed(f"{whose} closed the connection before everything was sent.")
+    return FetchFailed(f"{whose} broke off its answer, or it is not proper HTTP.")
 
 
-def _explain_refusal(reason: str, whose: str, host: str | None) -> Fault:
+def _explain_refusal(reason: str, whose: str) -> Fault:
     if reason == "address":
-        named = host or "The host that the URL redirects to"
-        return AddressRefused(f"{named} is not a public address: only the public internet can be fetched from.")
+        return AddressRefused(f"{whose} is not a public address: only the public internet can be fetched from.")
     if reason == "host":
-        return UnknownHost(f"{whose} is unknown.")
+        return UnknownHost(f"{whose} is unknown: no address belongs to its name.")
     if reason == "timeout":
         return FetchFailed(f"{whose} did not answer in time.")
     if reason == "connect":
         return FetchFailed(f"{whose} does not accept connections.")
     if reason == "budget":
         return FetchFailed("More data was needed from this URL than one request may use.")
+    if reason == "busy":
+        return FetchFailed("More connections or hosts were needed for this URL than one request may use.")
     return FetchFailed("The request was ended while the file was being read.")  # the pass is no longer valid

@@ -81,9 +81,9 @@ class Download:
             except (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError) as error:
                 resets += 1
                 if resets > _RESETS:
-                    raise explain(error, None) from error
+                    raise explain(error) from error
             except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
-                raise explain(error, None) from error
+                raise explain(error) from error
             answers += 1
             if answers > _SHORT_ANSWERS + resets:
                 raise FetchFailed("The server sends the file in too many small pieces.")

@@ -178,10 +178,12 @@ class RangeReader(io.RawIOBase):
                 self._changed.wait()
 
     def release(self) -> None:
-        """Let go of all prefetched spans; the last of them may stay in the cache."""
+        """Let go of all prefetched spans: the last read may stay in the cache, what was not begun is not fetched."""
         with self._changed:
             for block in self._blocks:
                 block.pinned = False
+                if not block.filled:
+                    self._blocks.remove(block)
             self._blocks.evict()
 
     def snapshot(self, limit_bytes: int) -> RemoteFile:
@@ -274,9 +276,11 @@ class RangeReader(io.RawIOBase):
 
     def _fill(self, block: Block) -> None:
         """Fetch a block, in whichever thread; a failure is for whoever reads."""
+        with self._changed:
+            if self._stopped or self._blocks.at(block.start) is not block:  # released meanwhile
+                return
         try:
-            if not self._stopped:
-                self._download.fill(block, self._notify)
+            self._download.fill(block, self._notify)
         except Exception as error:
             with self._changed:
                 if not self._stopped:

@@ -115,13 +115,14 @@ def resolve(
             if len(seen) > _MAX_REDIRECTS:
                 raise FetchFailed(f"The URL redirects more than {_MAX_REDIRECTS} times.")
             seen.add(target)
-            host = urlsplit(target).hostname if len(seen) == 1 else None
+            redirected = "The host that the URL redirects to"
+            whose = f"The host {urlsplit(target).hostname}" if len(seen) == 1 else redirected
             try:
                 found = opening.ask(target, ranged=True)
                 if found is None:
                     found = opening.ask(target, ranged=False)
             except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
-                raise answers.explain(error, host) from error
+                raise answers.explain(error, whose) from error
             if isinstance(found, RemoteFile):
                 return found
             if found is None:

@@ -145,9 +145,11 @@ def _rate_start(stretch: Stretch, at: float, spare_sentences: bool) -> float | N
 
 def _rate_end(stretch: Stretch, at: float, spare_sentences: bool) -> float | None:
     score = 0.0
-    before, _ = _neighbours(stretch.boundaries, at + stretch.frame_seconds * 0.5)
-    if at - before <= stretch.frame_seconds * 1.5:
+    before, after = _neighbours(stretch.boundaries, at + stretch.frame_seconds * 0.5)
+    if abs(at - before) <= stretch.frame_seconds * 0.5:
         score += 1.0
+    elif after - at <= stretch.frame_seconds * 4.5:  # Packets of the next shot may come before the last frames of this.
+        score += 0.9
     elif at - before < FLASH_SECONDS:
         score -= 1.0
     if _inside_sentence(stretch.sentences, at):
@@ -169,7 +171,7 @@ def _thinned(stretch: Stretch, ends: Sequence[float]) -> list[float]:
     wanted += [ends[0] + n / 2 for n in range(int((ends[-1] - ends[0]) * 2) + 1)] + [ends[-1]]
     chosen: set[float] = set()
     for at in wanted:
-        n = bisect_left(ends, at - stretch.frame_seconds * 0.5)
+        n = bisect_right(ends, at + stretch.frame_seconds * 0.5)
         chosen.update(ends[max(n - 1, 0) : n + 1])
     return sorted(chosen)
 

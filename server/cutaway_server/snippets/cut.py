@@ -19,6 +19,7 @@ from cutaway_server.snippets.check import BadClip, check
 from cutaway_server.snippets.copy import can_copy_audio, can_copy_video, clean_ends, copy_packets, shown
 from cutaway_server.snippets.encode import CannotEncode, encode
 from cutaway_server.snippets.media import Media
+from cutaway_server.snippets.moments import early_keyframes
 from cutaway_server.snippets.refine import FULL_HD, Seen, look_through, stretch_of
 from cutaway_server.snippets.window import Window, read_window
 
@@ -29,6 +30,10 @@ ENCODED_FRAMES_PER_SECOND = 25.0
 """What veryfast makes of 1080p on two cores."""
 QUICK_FRAMES = 60
 """1080p frames that may be decoded before the first snippet leaves."""
+SHORT_GOP_SECONDS = 4.0
+LEAD_SECONDS = 3.0
+EARLY_KEYFRAME_SECONDS = 6.0
+"""How much farther (seconds) a keyframe may be from the ideal beginning for being where a shot begins."""
 BLACK_SHARE = 0.6
 STILL_SHARE = 0.97
 
@@ -93,26 +98,25 @@ def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, s
 
 
 def first_keyframe(media: Media, order: Order) -> int:
-    """The keyframe at which to begin reading.
+    """The number of the keyframe at which to begin reading.
 
-    With short GOPs, the one before the stretch that may be shown, so that in-points can be compared; with long ones,
-    the one nearest to where the snippet should begin, because everything after it has to be read and decoded.
+    With short GOPs, one some seconds before the ideal beginning, so that in-points can be compared. With long ones
+    everything after it has to be read and decoded, so the snippet should begin right there: at the keyframe nearest
+    to the ideal beginning, or rather at one that the encoder put in early, since it does so where a shot begins.
     """
     times = media.index.keyframe_times
     ideal = order.wish.anchor - order.wish.length / 2
-    lead = 3.0 if media.index.gop_seconds <= 4 else 0.0
-    key = int(bisect_right(times, max(ideal - lead, order.low) + 0.02)) - 1
-    if lead == 0.0 and key + 1 < len(times):
-        following = float(times[key + 1])
-        if following - ideal < ideal - times[max(key, 0)] and following < order.wish.anchor:
-            key += 1
-    if (
-        key + 1 < len(times)
-        and times[max(key, 0)] < order.low - 0.02
-        and times[key + 1] + order.wish.min_seconds <= order.high
-    ):
-        key += 1
-    return max(key, 0)
+    before = max(int(bisect_right(times, order.low + 0.02)) - 1, 0)
+    if media.index.gop_seconds <= SHORT_GOP_SECONDS:
+        return max(int(bisect_right(times, ideal - LEAD_SECONDS + 0.02)) - 1, before)
+    latest = min(order.wish.anchor, order.high - order.wish.min_seconds)
+    early = {0.0, *early_keyframes(media.index)}
+
+    def price(key: int) -> float:
+        return abs(float(times[key]) - ideal) - (EARLY_KEYFRAME_SECONDS if times[key] in early else 0.0)
+
+    inside = [n for n in range(before, len(times)) if order.low - 0.02 <= times[n] <= latest]
+    return min(inside, key=price) if inside else before
 
 
 def _choose(media: Media, window: Window, seen: Seen, order: Order, copyable: bool) -> Bounds | None:

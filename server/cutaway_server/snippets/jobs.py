@@ -84,7 +84,9 @@ def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: i
         if moments.is_short(index, limits):
             moment = moments.whole(index)
             said = sentences(media.cues(0, index.duration))
-            moment = _titled(moment, index, said, set(), media.language)
+            # One of many chapters does not name the whole.
+            named = index if len(index.chapters) < 2 else replace(index, chapters=())
+            moment = _titled(moment, named, said, set(), media.language)
             return Survey(source, index, 1, moment, (), True)
         places = moments.candidates(index, limits, max(count * moments.CANDIDATES_PER_MOMENT, FIRST_LOOKS))
         seen = look_at(media, places[:FIRST_LOOKS], limits, listen=False)
@@ -109,7 +111,7 @@ def plan(known: Survey, limits: Limits) -> Plan:
         places = moments.candidates(index, limits, known.wanted * moments.CANDIDATES_PER_MOMENT)
         gap = moments.spacing(index, limits)
         places = [c for c in places if abs(c.anchor - known.first.anchor) >= gap]
-        seen = look_at(media, places, limits, listen=True)
+        seen = [c for c in look_at(media, places, limits, listen=True) if not moments.is_nothing(c)]
         first = next((c for c in known.seen if c.anchor == known.first.anchor), None)
         ordered = moments.choose(seen, index, limits, known.wanted, taken=[first] if first else [])
         found = moments.territories(ordered, index, limits, taken=[(known.first.low, known.first.high)])

@@ -14,7 +14,9 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 160, 90
+WIDTH, HEIGHT = 320, 180
+SURROUNDINGS = 15
+"""Side of the square (pixels) with whose mean a pixel is compared to find fine marks."""
 GRID_WIDTH, GRID_HEIGHT = 16, 9
 COLOUR_LEVELS = 4
 _TIME_BASE = Fraction(1, 25)
@@ -25,15 +27,17 @@ class Look:
     """A picture in numbers.
 
     ``brightness`` (mean) and ``contrast`` (standard deviation) are in units of 8-bit luma; ``grid`` has the mean luma
-    of 9 x 16 fields, ``colours`` the shares of 64 colours; ``saturation`` is 0 to 1, ``lettering`` the share of bright
-    pixels on an otherwise dark picture.
+    of 9 x 16 fields, ``colours`` the shares of 64 colours; ``saturation`` is 0 to 1. ``dark`` is the share of
+    pixels near black, ``smooth`` of those like their surroundings, ``marks`` of those that stand out from them.
     """
 
     time: float
     brightness: float
     contrast: float
     saturation: float
-    lettering: float
+    dark: float
+    smooth: float
+    marks: float
     grid: NDArray[np.float32]
     colours: NDArray[np.float32]
 
@@ -48,31 +52,44 @@ class Look:
         return self.contrast < 4
 
     @property
-    def credits(self) -> bool:
-        """Letters on black, as in opening and closing titles (to be believed only near a video's ends)."""
-        return self.brightness < 48 and 0.004 < self.lettering < 0.2 and self.saturation < 0.35
+    def page(self) -> bool:
+        """Fine marks on a plain or black ground, as lettering is: a slide, or credits."""
+        plain = self.smooth > 0.8 and 0.006 < self.marks < 0.14
+        return plain or (self.dark > 0.55 and self.marks > 0.1 and self.saturation < 0.35)
 
 
 def look_at(frame: av.VideoFrame, time: float) -> Look:
     """Describe a frame."""
     small = frame.reformat(WIDTH, HEIGHT, "rgb24", interpolation=Interpolation.AREA)
-    pixels = small.to_ndarray().astype(np.float32)
-    luma = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+    full = small.to_ndarray().astype(np.float32)
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    standing_out = np.abs(_above_surroundings(full @ weights))
+    pixels = full[::2, ::2]
+    luma = pixels @ weights
     peak, valley = pixels.max(axis=2), pixels.min(axis=2)
-    dark = luma < 40
     levels = (pixels * (COLOUR_LEVELS / 256)).astype(np.int64)
     codes = (levels[..., 0] * COLOUR_LEVELS + levels[..., 1]) * COLOUR_LEVELS + levels[..., 2]
     colours = np.bincount(codes.ravel(), minlength=COLOUR_LEVELS**3) / codes.size
-    fields = luma.reshape(GRID_HEIGHT, HEIGHT // GRID_HEIGHT, GRID_WIDTH, WIDTH // GRID_WIDTH)
+    fields = luma.reshape(GRID_HEIGHT, luma.shape[0] // GRID_HEIGHT, GRID_WIDTH, luma.shape[1] // GRID_WIDTH)
     return Look(
         time=time,
         brightness=float(luma.mean()),
         contrast=float(luma.std()),
         saturation=float(((peak - valley) / np.maximum(peak, 16)).mean()),
-        lettering=float((luma > 150).mean()) if dark.mean() > 0.72 else 0.0,
+        dark=float((luma < 40).mean()),
+        smooth=float((standing_out < 6).mean()),
+        marks=float((standing_out > 12).mean()),
         grid=fields.mean(axis=(1, 3)).astype(np.float32),
         colours=colours.astype(np.float32),
     )
+
+
+def _above_surroundings(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each pixel less the mean of the square around it (by a summed-area table)."""
+    side, half = SURROUNDINGS, SURROUNDINGS // 2
+    sums = np.pad(np.pad(luma, half, mode="edge").cumsum(0, np.float64).cumsum(1), ((1, 0), (1, 0)))
+    means = (sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]) / side**2
+    return np.asarray(luma - means, dtype=np.float32)
 
 
 def difference(one: Look, other: Look) -> float:

@@ -19,14 +19,17 @@ from numpy.typing import NDArray
 from cutaway_server.snippets.captions import Sentence
 from cutaway_server.snippets.index import Floats, Index
 from cutaway_server.snippets.looks import Look, difference
+from cutaway_server.snippets.sound import SILENT_LEVEL
 
 TYPICAL_SECONDS = 12.0
 ROOM_SECONDS = 4.0
 """How much more than its length a moment may be moved in either direction to find good bounds."""
 TEXT_ROOM_SECONDS = 8.0
 CANDIDATES_PER_MOMENT = 3
-OPENING_SHARE, CLOSING_SHARE = 0.08, 0.12
+OPENING_SHARE, CLOSING_SHARE = 0.08, 0.2
 """Where opening and closing credits are looked for."""
+SAME_PROFILE = 0.08
+"""Stretches whose bytes per second differ by less, relative to their sum, show the same thing again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +114,15 @@ def interest(index: Index, length: float) -> Floats:
         # Sound at a constant bit rate tells nothing; its deviations are rounding.
         steady = np.std(index.audio_rate) < 0.02 * np.mean(index.audio_rate)
         score = score + (0.0 if steady else 0.4) * robust_scores(np.log1p(index.audio_rate))
-    score = score + 0.3 * robust_scores(_unplanned_keyframes(index, bins))
+    edges = np.arange(bins + 1) * index.bin_seconds
+    early = early_keyframes(index)
+    score = score + 0.3 * robust_scores(np.histogram(early, edges)[0])
     width = max(round(length / index.bin_seconds), 1)
     # 'same' pads with zeros, so divide by how much of the window is inside the video.
     kernel = np.ones(min(width, bins))
     score = np.convolve(score, kernel, "same") / np.convolve(np.ones(bins), kernel, "same")
+    # A snippet does well to begin where a shot does.
+    score = score + 0.35 * (np.histogram(early + length / 2, edges)[0] > 0)
     if index.duration > 60:
         times = (np.arange(bins) + 0.5) * index.bin_seconds
         score = score - 1.0 * (times < min(0.03 * index.duration, 20.0) + length / 2)
@@ -123,15 +130,13 @@ def interest(index: Index, length: float) -> Floats:
     return np.asarray(score, dtype=np.float64)
 
 
-def _unplanned_keyframes(index: Index, bins: int) -> Floats:
-    """Keyframes per bin that do not keep the usual distance: encoders put them where shots begin."""
+def early_keyframes(index: Index) -> Floats:
+    """The keyframes (seconds) that come before their time: encoders put them where shots begin."""
     times = index.keyframe_times
     if len(times) < 4 or index.gop_seconds < 0.25:
-        return np.zeros(bins)
-    usual = float(np.max(np.diff(times)))
-    early = times[1:][np.diff(times) < 0.9 * usual]
-    counts, _ = np.histogram(early, np.arange(bins + 1) * index.bin_seconds)
-    return np.asarray(counts, dtype=np.float64)
+        return np.zeros(0)
+    gaps = np.diff(times)
+    return times[1:][gaps < 0.9 * float(gaps.max())]
 
 
 def candidates(index: Index, limits: Limits, count: int) -> list[Candidate]:
@@ -149,13 +154,20 @@ def candidates(index: Index, limits: Limits, count: int) -> list[Candidate]:
     if not np.isfinite(score).any():
         return [Candidate(index.duration / 2, 0.0)]
     gap = spacing(index, limits)
+    reach = max(round(length / index.bin_seconds / 2), 1)
+    profiles = np.lib.stride_tricks.sliding_window_view(np.pad(index.video_rate, reach), 2 * reach + 1)
     chosen: list[int] = []
 
-    def take(order: Sequence[int], most: int) -> None:
+    def is_new(n: int) -> bool:
+        """A loop, a repeated intro or a replay costs the same bytes again."""
+        same = np.abs(profiles[chosen] - profiles[n]).sum(axis=1)
+        return not len(chosen) or bool((same > SAME_PROFILE * 2 * profiles[n].sum()).all())
+
+    def take(order: Sequence[int], most: int, *, again: bool = False) -> None:
         for n in order:
             if len(chosen) >= most or not np.isfinite(score[n]):
                 return
-            if all(abs(times[n] - times[m]) >= gap for m in chosen):
+            if all(abs(times[n] - times[m]) >= gap for m in chosen) and (again or is_new(n)):
                 chosen.append(int(n))
 
     best_first = [int(n) for n in np.argsort(-score, kind="stable")]
@@ -164,6 +176,7 @@ def candidates(index: Index, limits: Limits, count: int) -> list[Candidate]:
     for part in sorted(parts, key=lambda p: -float(score[p].max()) if len(p) else 0.0):
         take([int(part[n]) for n in np.argsort(-score[part], kind="stable")], min(len(chosen) + 1, count))
     take(best_first, count)
+    take(best_first, count, again=True)
     found = [Candidate(float(times[n]), float(score[n])) for n in chosen]
     return sorted(found, key=lambda c: -c.interest)
 
@@ -174,6 +187,8 @@ def worth(seen: Sequence[Candidate], index: Index) -> Floats:
     levels = np.array([20 * np.log10(max(c.level or 0.0, 1e-4)) for c in seen])
     if any(c.level is not None for c in seen):
         value += 0.5 * robust_scores(levels)
+    pages = [c.look.page for c in seen if c.look is not None]
+    slides = bool(pages) and float(np.mean(pages)) > 0.4
     for n, candidate in enumerate(seen):
         value[n] += min(0.15 * len(candidate.sentences), 0.6)
         look = candidate.look
@@ -184,7 +199,7 @@ def worth(seen: Sequence[Candidate], index: Index) -> Floats:
             value[n] -= 5.0
         elif look.blank:
             value[n] -= 2.0
-        elif look.credits and (place < OPENING_SHARE or place > 1 - CLOSING_SHARE):
+        elif look.page and not slides and (place < OPENING_SHARE or place > 1 - CLOSING_SHARE):
             value[n] -= 4.0
         value[n] += 0.3 * min(look.contrast / 60, 1.0) + 0.2 * look.saturation
     return value
@@ -213,7 +228,7 @@ def choose(
                 penalty = max(penalty, 1.0 * near)
                 look, before = seen[n].look, other.look
                 if look is not None and before is not None:
-                    penalty = max(penalty, 0.8 * near + 1.2 * max(1 - difference(look, before) / 0.35, 0.0))
+                    penalty = max(penalty, 0.8 * near + 2.0 * max(1 - difference(look, before) / 0.3, 0.0))
             return float(value[n]) - penalty
 
         best = max(left, key=after_penalty)
@@ -261,3 +276,14 @@ def whole(index: Index) -> Moment:
 def is_short(index: Index, limits: Limits) -> bool:
     """Whether the video is best shown whole: it is no longer than one snippet."""
     return index.duration <= max(limits.min_seconds, min(1.25 * limits.length, limits.max_seconds))
+
+
+def is_nothing(seen: Candidate) -> bool:
+    """Whether there is nothing to see and nothing to hear, as far as one look and one listen can tell."""
+    return (
+        seen.look is not None
+        and (seen.look.black or seen.look.blank)
+        and seen.level is not None
+        and seen.level < SILENT_LEVEL
+        and not seen.sentences
+    )

@@ -6,16 +6,19 @@ temporary copy. Playlists (HLS, DASH) and sites are further sources behind the s
 
 from __future__ import annotations
 
+import tempfile
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cutaway_server.fetch.door import Pass
-from cutaway_server.fetch.ranges import RemoteFile, resolve
+from cutaway_server.fetch.ranges import FetchFailed, RemoteFile, resolve
 from cutaway_server.snippets.media import Media, NoIndex
 
 HANDED_ON_BYTES = 24 << 20
 """The part of a file (mostly its index) that one worker hands to the next, so that it is fetched once."""
+
+COPIED_AT_ONCE_BYTES = 24 << 20
 
 
 class Source(ABC):
@@ -60,6 +63,28 @@ def find_source(url: str, pass_: Pass, *, scratch: Path, max_download: int) -> t
     try:
         media = FileSource(file).open()
     except NoIndex:
-        file = file.download(scratch=scratch, max_download=max_download)
+        file = local_copy(file, scratch, max_download)
         media = FileSource(file).open()
     return FileSource(media.file.snapshot(HANDED_ON_BYTES) if file.local is None else file), media
+
+
+def local_copy(file: RemoteFile, scratch: Path, max_download: int) -> RemoteFile:
+    """Fetch all of a file into the scratch folder, a few megabytes at a time over several connections.
+
+    Raises
+    ------
+    FetchFailed
+        It is larger than ``max_download`` bytes, or cannot be fetched.
+    """
+    if file.size > max_download:
+        raise FetchFailed(
+            "This video has no index, so it has to be downloaded as a whole, and it is larger than the "
+            f"{max_download >> 20} MiB that may be."
+        )
+    with file.open() as reader, tempfile.NamedTemporaryFile(dir=scratch, prefix="source-", delete=False) as copy:
+        for start in range(0, file.size, COPIED_AT_ONCE_BYTES):
+            reader.prefetch([(start, min(start + COPIED_AT_ONCE_BYTES, file.size))])
+            reader.seek(start)
+            copy.write(reader.read(COPIED_AT_ONCE_BYTES))
+            reader.release()
+    return replace(file, blocks=(), local=Path(copy.name))

@@ -39,7 +39,7 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 def clock(seconds: float) -> str:
     """A time as people write it: 1:02:03 or 2:03."""
-    whole = int(seconds + 1e-6)
+    whole = int(seconds + 0.5)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
@@ -105,9 +105,11 @@ def measured_title(seen: Seen, start: float, end: float, file_title: str) -> str
     if file_title:
         return f"{file_title[: MAX_TITLE_CHARACTERS - 20]}, at {clock(start)}"
     shots = seen.shots.between(start, end)
-    count = _shot_count(seen, start, end)
+    count = shot_count(seen, start, end)
     if shots.still() > 0.97:
         what = "A still picture" + (", with sound" if not seen.silent(start, end) else "")
+    elif count is None:
+        what = "A moment"
     elif count > 1 and (end - start) / count < QUICK_SHOT_SECONDS:
         what = f"{_number(count).capitalize()} quick shots"
     elif count > 1:
@@ -148,8 +150,11 @@ def measurements(seen: Seen, start: float, end: float) -> str:
     """What is on screen and to be heard between two times, as far as it was measured."""
     shots = seen.shots.between(start, end)
     looks = [look for look in seen.looks if start <= look.time < end]
-    count = _shot_count(seen, start, end)
-    parts = [f"{end - start:.0f} seconds, {_number(count)} shot{'s' if count != 1 else ''}"]
+    count = shot_count(seen, start, end)
+    length = int(end - start + 0.5)
+    parts = [f"{length} second{'s' if length != 1 else ''}"]
+    if count is not None:
+        parts.append(f"{_number(count)} shot{'s' if count != 1 else ''}")
     if shots.still() > 0.97:
         parts.append("the picture stands still")
     elif shots.movement() > MUCH_MOVEMENT:
@@ -182,12 +187,15 @@ def _scenery(looks: Sequence[Look]) -> str:
         colour = "without colour"
     words = " and ".join(w for w in (tone, colour) if w)
     if len(looks) > 1 and difference(first, last) > 0.4:
-        return f"{words + ', ' if words else ''}the scene changes"
+        return f"{words + ', ' if words else ''}the view changes"
     return words
 
 
-def _shot_count(seen: Seen, start: float, end: float) -> int:
-    return 1 + sum(start + 0.1 < b < min(end, seen.decoded_until) - 0.1 for b in seen.boundaries)
+def shot_count(seen: Seen, start: float, end: float) -> int | None:
+    """How many shots there are between two times; None when not all of it was decoded."""
+    if seen.decoded_until < end - 0.5:
+        return None
+    return 1 + sum(start + 0.1 < b < end - 0.1 for b in seen.boundaries)
 
 
 def _number(count: int) -> str:
