@@ -51,7 +51,7 @@ def _melody(*hertz: float, beat: float = 0.3) -> str:
 _SHOTS = (
     _Shot(
         11,
-        "gradients=s=640x360:n=4:c0=0x2193b0:c1=0x1b1b3a:c2=0xff5f6d:c3=0xffc371:x0=80:y0=60:x1=560:y1=300:speed=0.015",
+        "gradients=s=320x180:n=4:c0=0x2193b0:c1=0x1b1b3a:c2=0xff5f6d:c3=0xffc371:x0=40:y0=30:x1=280:y1=150:speed=0.015",
         _tones(220, 277.2, 329.6, swell=0.2),
         (
             "Every picture in this film is drawn by a rule that fits on one line.",
@@ -61,7 +61,7 @@ _SHOTS = (
     ),
     _Shot(
         17,
-        "mandelbrot=s=480x270:start_scale=2.6:end_scale=0.0022:end_pts=425:maxiter=1200"
+        "mandelbrot=s=400x226:start_scale=2.6:end_scale=0.0022:end_pts=425:maxiter=1200"
         ":start_x=-0.743643887:start_y=-0.131825904:inner=black",
         "0.25*sin((110+20*t)*2*PI*t)+0.12*sin((220+40*t)*2*PI*t)",
         (
@@ -133,7 +133,7 @@ _SHOTS = (
     ),
     _Shot(
         14,
-        "perlin=s=128x72:octaves=4:tscale=0.3:xscale=1.5:yscale=2.5:random_mode=seed:random_seed=4"
+        "perlin=s=96x54:octaves=4:tscale=0.3:xscale=1.5:yscale=2.5:random_mode=seed:random_seed=4"
         ",eq=contrast=2.2:brightness=0.1,format=yuv444p,pseudocolor=p=blues,scale=640:360:flags=bicubic",
         "0.5*noise",
         (
@@ -173,7 +173,7 @@ _SHOTS = (
     ),
     _Shot(
         11,
-        "mandelbrot=s=400x226:start_scale=0.004:end_scale=3:end_pts=275:maxiter=300:start_x=-0.1011:start_y=0.9563"
+        "mandelbrot=s=320x180:start_scale=0.004:end_scale=3:end_pts=275:maxiter=300:start_x=-0.1011:start_y=0.9563"
         ",hue=h=150",
         _tones(130.8, 164.8, 196, 261.6, swell=0.15),
         (

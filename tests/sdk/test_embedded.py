@@ -82,7 +82,7 @@ def test_it_listens_until_it_is_closed() -> None:
     with urllib.request.urlopen(f"{server.url}/health") as answer:
         assert answer.status == 200
     assert repr(server) == f"<EmbeddedServer {server.url}>"
-    family = descendants_of(os.getpid())
+    family = descendants_of(server._process.pid) | {server._process.pid}
     server.close()
     server.close()
     assert repr(server) == "<EmbeddedServer closed>"
@@ -119,15 +119,28 @@ def test_it_is_gone_with_its_parent(end: signal.Signals | None) -> None:
     wait_until(lambda: not any(map(alive, family)), 10)
 
 
+INTERRUPTED = """
+import cutaway, sys, urllib.request
+server = cutaway.embedded(workers=1)
+print(server.url, flush=True)
+try:
+    sys.stdin.read()
+except KeyboardInterrupt:
+    print(urllib.request.urlopen(server.url + "/health").status)
+"""
+
+
 def test_ctrl_c_for_the_parent_is_not_for_the_server() -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.replace("sys.stdin.read()", "try: sys.stdin.read()\nexcept KeyboardInterrupt: "
-                                              "import urllib.request as r; print(r.urlopen(server.url + '/health').status)")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-c", INTERRUPTED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert parent.stdout is not None
     parent.stdout.readline()
-    os.killpg(parent.pid, signal.SIGINT)
+    os.killpg(parent.pid, signal.SIGINT)  # as a terminal does
     output, _ = parent.communicate(timeout=15)
     assert output == "200\n"
 

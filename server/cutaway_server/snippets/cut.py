@@ -16,11 +16,11 @@ import av
 
 from cutaway_server.snippets.bounds import Bounds, Wish, choose
 from cutaway_server.snippets.check import BadClip, check
-from cutaway_server.snippets.copy import can_copy_audio, can_copy_video, clean_ends, copy_packets, shown
 from cutaway_server.snippets.encode import CannotEncode, encode
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.moments import early_keyframes
 from cutaway_server.snippets.refine import FULL_HD, Seen, look_through, stretch_of
+from cutaway_server.snippets.remux import can_copy_audio, can_copy_video, clean_ends, copy_packets, shown
 from cutaway_server.snippets.window import Window, read_window
 
 log = logging.getLogger(__name__)

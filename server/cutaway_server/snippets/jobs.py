@@ -6,7 +6,7 @@ or on another machine. A job that is killed leaves nothing but files in the scra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Cut:
     """A finished snippet: its message, ready to be sent, and its bounds in seconds; no message if declined."""
 
     frame: bytes | None
+    title: str = ""
     start: float = 0.0
     end: float = 0.0
     reason: str = ""
@@ -83,19 +84,15 @@ def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: i
         count = moments.wanted(index, limits)
         if moments.is_short(index, limits):
             moment = moments.whole(index)
-            said = sentences(media.cues(0, index.duration))
             # One of many chapters does not name the whole.
             named = index if len(index.chapters) < 2 else replace(index, chapters=())
-            moment = _titled(moment, named, said, set(), media.language)
-            return Survey(source, index, 1, moment, (), True)
+            return Survey(source, index, 1, _placed(moment, named), (), True)
         places = moments.candidates(index, limits, max(count * moments.CANDIDATES_PER_MOMENT, FIRST_LOOKS))
         seen = look_at(media, places[:FIRST_LOOKS], limits, listen=False)
         ordered = moments.choose(seen, index, limits, count)
         # The others keep a full territory: it is only the first snippet that must not take too much.
         found = moments.territories(ordered[:1], index, limits)
-        best = next(c for c in seen if c.anchor == found[0].anchor)
-        first = _titled(found[0], index, best.sentences, set(), media.language)
-        return Survey(source, index, count, first, tuple(seen), False)
+        return Survey(source, index, count, _placed(found[0], index), tuple(seen), False)
 
 
 def plan(known: Survey, limits: Limits) -> Plan:
@@ -116,13 +113,17 @@ def plan(known: Survey, limits: Limits) -> Plan:
         ordered = moments.choose(seen, index, limits, known.wanted, taken=[first] if first else [])
         found = moments.territories(ordered, index, limits, taken=[(known.first.low, known.first.high)])
         said = {c.anchor: c.sentences for c in seen}
-        taken = {known.first.title} - {""}
-        titled = []
+        if first is not None:
+            said[first.anchor] = first.sentences
+        likely = {anchor: words.title_from_speech(told, (), media.language) for anchor, told in said.items()}
+        chapters: set[str] = {known.first.chapter}
+        placed = []
         for moment in found:
-            moment = _titled(moment, index, said[moment.anchor], taken, media.language)
-            taken |= {moment.title} - {""}
-            titled.append(moment)
-        return Plan(titled[: known.wanted - 1], titled[known.wanted - 1 :])
+            others = tuple(title for anchor, title in likely.items() if title and anchor != moment.anchor)
+            moment = replace(_placed(moment, index, chapters), others=others)
+            chapters.add(moment.chapter)
+            placed.append(moment)
+        return Plan(placed[: known.wanted - 1], placed[known.wanted - 1 :])
 
 
 def look_at(media: Media, places: Sequence[Candidate], limits: Limits, *, listen: bool) -> list[Candidate]:
@@ -154,9 +155,10 @@ def _near(said: Sequence[Sentence], place: Candidate, limits: Limits) -> list[Se
     return [s for s in said if s.end > place.anchor - half and s.start < place.anchor + half]
 
 
-def _titled(moment: Moment, index: Index, said: Sequence[Sentence], taken: set[str], language: str) -> Moment:
-    title = words.planned_title(index.chapters, said, moment.anchor, taken, language)
-    return replace(moment, title=title, chapter=words.chapter_at(index.chapters, moment.anchor))
+def _placed(moment: Moment, index: Index, taken: Collection[str] = ()) -> Moment:
+    """The moment with its chapter, which is its title too if no other snippet has it."""
+    chapter = words.chapter_at(index.chapters, moment.anchor)
+    return replace(moment, chapter=chapter, title="" if chapter in taken else chapter)
 
 
 def make_snippet(source: Source, order: SnippetOrder, scratch: Path) -> Cut:
@@ -187,9 +189,10 @@ def make_snippet(source: Source, order: SnippetOrder, scratch: Path) -> Cut:
         except Declined as declined:
             return Cut(None, reason=str(declined), dark=isinstance(declined, Dark))
         language = media.language
+    title = moment.title or _own_title(clip, moment, order.file_title, language)
     metadata = protocol.SnippetMetadata(
         src_video_url=request.video_url,
-        title=moment.title or _own_title(clip, order.file_title, language),
+        title=title,
         description=words.describe(clip.seen, clip.start, clip.end, order.duration, moment.chapter),
         start=round(clip.start, 6),
         end=round(clip.end, 6),
@@ -197,12 +200,15 @@ def make_snippet(source: Source, order: SnippetOrder, scratch: Path) -> Cut:
         by="local",
     )
     data = protocol.SnippetData(video_data=clip.data, metadata=metadata)
-    return Cut(protocol.encode_video(protocol.Snippet(data=data)), clip.start, clip.end)
+    return Cut(protocol.encode_video(protocol.Snippet(data=data)), title, clip.start, clip.end)
 
 
-def _own_title(clip: Clip, file_title: str, language: str) -> str:
-    """A title from the clip alone; its time makes it unlike the others'."""
+def _own_title(clip: Clip, moment: Moment, file_title: str, language: str) -> str:
+    """A title from what is said in the clip, or else from what was measured."""
     said = words.spoken(clip.seen.sentences, clip.start, clip.end)
-    if title := words.title_from_speech(said, (), language):
-        return f"{title}, at {words.clock(clip.start)}"
-    return words.measured_title(clip.seen, clip.start, clip.end, file_title)
+    speech = words.title_from_speech(said, moment.others, language)
+    if not speech and (common := words.title_from_speech(said, (), language)):
+        speech = f"{common}, at {words.clock(clip.start)}"
+    if not speech:
+        return words.measured_title(clip.seen, clip.start, clip.end, moment.chapter or file_title)
+    return f"{moment.chapter}: {speech}" if moment.chapter else speech

@@ -51,9 +51,12 @@ class Moment:
     length: float
     low: float
     high: float
-    title: str = ""
-    """The title to give it; "" lets the words of its own captions and pictures decide."""
     chapter: str = ""
+    """The chapter it is in."""
+    others: tuple[str, ...] = ()
+    """What the other snippets' titles are likely to be."""
+    title: str = ""
+    """The title to give it; "" lets its own words and pictures decide."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from cutaway_server.settings import Settings
 from cutaway_server.snippets import jobs
 from cutaway_server.snippets.encode import CannotEncode
 from cutaway_server.snippets.moments import Limits, Moment
+from cutaway_server.snippets.words import clock
 from cutaway_server.work.pool import Workers
 
 log = logging.getLogger(__name__)
@@ -116,6 +118,7 @@ class _Work:
         self._in_work = 0
         self._fault: Fault | None = None
         self._dark: list[Moment] = []
+        self._titles: set[str] = set()
 
     async def run(self) -> None:
         """Send everything there is; returns when all snippets were taken."""
@@ -193,6 +196,10 @@ class _Work:
             if done.dark:
                 self._dark.append(moment)
             return
+        if done.title in self._titles:  # Two that were in work side by side came to the same title.
+            await self._deliver(known, replace(moment, title=f"{done.title}, at {clock(done.start)}"), black=black)
+            return
+        self._titles.add(done.title)
         self._delivered += 1
         await self._send(done.frame)
         await self._progress("cut", min(self._delivered / known.wanted, 1.0))

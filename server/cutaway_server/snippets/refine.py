@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from cutaway_server.snippets.bounds import Stretch
 from cutaway_server.snippets.captions import Sentence, sentences
-from cutaway_server.snippets.copy import clean_ends, shown
 from cutaway_server.snippets.looks import Look, look_at
 from cutaway_server.snippets.media import MAX_PIXELS, Media
+from cutaway_server.snippets.remux import clean_ends, shown
 from cutaway_server.snippets.shots import Shots
 from cutaway_server.snippets.sound import LEVEL_SECONDS, SILENT_LEVEL, levels, listen
 from cutaway_server.snippets.window import Window

@@ -34,6 +34,8 @@ STOP_WORDS = {
 }
 # fmt: on
 """ISO 639-2 codes, and the names of YAKE's lists of stop words in these languages."""
+JOINING_WORDS = {"of", "and"}
+"""Stop words that may stand inside a phrase: the Game of Life."""
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -57,13 +59,22 @@ def key_phrases(text: str, language: str = "") -> list[str]:
     if len(text.split()) < 4:
         return []
     extractor = _extractor(STOP_WORDS.get(language.lower(), "en"))
-    # Longer phrases tell more than the single words inside them, as long as the scores are close.
-    found = [(score * 0.6 ** (len(phrase.split()) - 1), phrase) for phrase, score in extractor.extract_keywords(text)]
+    stop_words = extractor.stopword_set - JOINING_WORDS
+    place = text.lower()
+    found = []
+    for phrase, score in extractor.extract_keywords(text):
+        inner = phrase.lower().split()
+        if any(word in stop_words for word in inner):
+            continue
+        # A lower score is better. Longer phrases tell more than the single words in them, and what is named early
+        # is what the rest is about.
+        early = max(place.find(phrase.lower()), 0) / len(text)
+        found.append((score * 0.7 ** (len(inner) - 1) * (1 + early) ** 2, phrase))
     return [phrase for _, phrase in sorted(found)]
 
 
-def title_from_speech(sentences: Sequence[Sentence], taken: Collection[str], language: str = "") -> str:
-    """A title from what is said that none of ``taken`` has; "" if there is none."""
+def title_from_speech(sentences: Sequence[Sentence], taken: Collection[str] = (), language: str = "") -> str:
+    """A title from what is said that has no word in common with ``taken``; "" if there is none."""
     text = " ".join(s.text for s in sentences)
     used = {word for title in taken for word in _content(title)}
     phrases = [p for p in key_phrases(text, language) if not set(_content(p)) & used]
@@ -85,19 +96,6 @@ def _content(text: str) -> list[str]:
 def chapter_at(chapters: Sequence[Chapter], at: float) -> str:
     """The name of the chapter at a time, "" if it has none."""
     return next((c.title for c in chapters if c.start <= at < c.end), "")
-
-
-def planned_title(
-    chapters: Sequence[Chapter], sentences: Sequence[Sentence], at: float, taken: Collection[str], language: str = ""
-) -> str:
-    """A moment's title, unlike all ``taken``: its chapter's name, or what is said there; "" if neither is known."""
-    chapter = chapter_at(chapters, at)
-    if chapter and chapter not in taken:
-        return chapter
-    speech = title_from_speech(sentences, taken, language)
-    if chapter:
-        return f"{chapter}: {speech}" if speech else f"{chapter}, at {clock(at)}"
-    return speech
 
 
 def measured_title(seen: Seen, start: float, end: float, file_title: str) -> str:
