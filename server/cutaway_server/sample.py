@@ -199,7 +199,7 @@ def make_sample(path: Path) -> None:
     RuntimeError
         ffmpeg failed; the message has its last words.
     """
-    import imageio_ffmpeg  # looks for its binary when it is imported
+    import imageio_ffmpeg  # type: ignore[import-untyped]  # looks for its binary when it is imported
 
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     with tempfile.TemporaryDirectory(prefix=".cutaway-sample-", dir=path.parent) as name:
@@ -285,7 +285,8 @@ def _sound(number: int, shot: _Shot) -> str:
 
 def _captions() -> str:
     """SRT: each shot's cues share its time by their length, and leave half a second at its end."""
-    blocks, shot_start = [], 0.0
+    blocks: list[str] = []
+    shot_start = 0.0
     for shot in _SHOTS:
         start, pace = shot_start + 0.3, (shot.seconds - 0.8) / max(1, sum(map(len, shot.cues)))
         for cue in shot.cues:

@@ -7,6 +7,8 @@ import inspect
 import pickle
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,22 +73,38 @@ def test_no_such_host() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [
-        lambda _: None,  # hangs up
-        lambda each: each.sendall(b"SSH-2.0-OpenSSH_9.9\r\n\r\n"),
-        lambda each: each.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"),
-        lambda each: each.sendall(b"HTTP/1.1 101 Switching\r\nUpgrade: nonsense\r\nConnection: Upgrade\r\n\r\n"),
-        lambda each: each.sendall(b"HTTP/1.1 101 Switching\r\n\r\n"),
-        lambda each: each.sendall(b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                  b"Sec-WebSocket-Accept: wrong\r\n\r\n"),
-    ],
-)  # fmt: skip
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_something_else_listens(answer: Callable[[socket.socket], Any]) -> None:
-    with raw_server(answer) as url:
+    [b"", b"SSH-2.0-OpenSSH_9.9\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"],
+    ids=["nothing", "SSH", "HTTP"],
+)
+def test_something_else_listens(answer: bytes) -> None:
+    with raw_server(lambda each: each.sendall(answer)) as url:
         error = failure(url)
     assert isinstance(error, cutaway.ConnectError), error
     assert error.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"",
+        b"Upgrade: nonsense\r\nConnection: Upgrade\r\n",
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong\r\n",
+    ],
+    ids=["none", "another protocol", "wrong key"],
+)
+def test_a_handshake_that_is_wrong(headers: bytes) -> None:
+    script = """
+import cutaway, sys
+try:
+    cutaway.Client(sys.argv[1], connect_retries=0).snippets("https://example.com/talk.mp4").result()
+except cutaway.ConnectError as error:
+    print(error)
+"""
+    # In a child: Tornado warns of the connection that it did not hand out, whenever that is collected.
+    with raw_server(lambda each: each.sendall(b"HTTP/1.1 101 Switching\r\n" + headers + b"\r\n")) as url:
+        done = subprocess.run([sys.executable, "-c", script, url], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0
+    assert "cannot connect" in done.stdout
 
 
 def test_a_handshake_that_is_never_answered_is_a_timeout() -> None:

@@ -30,7 +30,7 @@ from cutaway_server.work.pool import Workers
 
 log = logging.getLogger(__name__)
 
-PRELOAD = ("cutaway_server.snippets.jobs",)
+PRELOAD = ("cutaway_server.snippets.jobs", "yake")
 """Imported before any worker is forked: the jobs, and with them all that is heavy."""
 LANES = 2
 """Snippets of one request that are in work at a time."""

@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import yake  # type: ignore[import-untyped]
 
 from cutaway_server.snippets.captions import Sentence
 from cutaway_server.snippets.index import Chapter
 from cutaway_server.snippets.looks import Look, difference
 from cutaway_server.snippets.refine import Seen
+
+if TYPE_CHECKING:
+    from yake import KeywordExtractor  # type: ignore[import-untyped]
 
 MAX_QUOTE_CHARACTERS = 320
 MAX_TITLE_CHARACTERS = 90
@@ -47,7 +50,9 @@ def clock(seconds: float) -> str:
 
 
 @lru_cache(maxsize=8)
-def _extractor(language: str) -> yake.KeywordExtractor:
+def _extractor(language: str) -> KeywordExtractor:
+    import yake  # Only workers need it, and they have it preloaded.
+
     return yake.KeywordExtractor(lan=language, n=3, dedupLim=0.8, top=PHRASES_TRIED)
 
 
