@@ -195,9 +195,9 @@ class Origin(_Threaded):
 
     async def _close(self) -> None:
         assert self._server is not None
+        await _settled()
         self._server.close()
-        for _ in range(4):  # what was accepted just now becomes a connection, which can be closed
-            await asyncio.sleep(0)
+        await _settled()
         for writer in tuple(self._writers):
             writer.transport.abort()
 
@@ -346,6 +346,12 @@ async def _drip(writer: asyncio.StreamWriter, data: bytes, drip: tuple[int, floa
             await asyncio.sleep(pause)
 
 
+async def _settled() -> None:
+    """Let what was accepted become a connection: asyncio fails an assertion when its server is closed between."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
 class Canary(_Threaded):
     """A port that nobody may contact; `contacts` counts those who did."""
 
@@ -362,9 +368,9 @@ class Canary(_Threaded):
 
     async def _close(self) -> None:
         assert self._server is not None
+        await _settled()
         self._server.close()
-        for _ in range(4):
-            await asyncio.sleep(0)
+        await _settled()
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.contacts += 1

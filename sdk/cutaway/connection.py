@@ -155,8 +155,8 @@ def _close_late(attempt: asyncio.Future[WebSocketClientConnection]) -> None:
 def _explain(error: Exception, address: str, limits: Limits) -> ConnectError | Timeout:
     if isinstance(error, TimeoutError | HTTPTimeoutError):
         return Timeout(f"no connection to {address} within connect_timeout={limits.connect_timeout:g} s")
-    if isinstance(error, HTTPStreamClosedError):
-        return ConnectError(f"{address} hung up during the handshake: is it a Cutaway server?")
+    if isinstance(error, HTTPStreamClosedError | StreamClosedError):
+        return ConnectError(f"{address} hung up during the handshake: is it Cutaway?")
     if isinstance(error, HTTPError):
         hint = ""
         if location := error.response and error.response.headers.get("Location"):
@@ -169,7 +169,10 @@ def _explain(error: Exception, address: str, limits: Limits) -> ConnectError | T
         return ConnectError(f"no trusted TLS connection to {address}: {error}")
     if isinstance(error, ConnectionRefusedError):
         return ConnectError(f"nothing listens at {address}: start a server there with `cutaway serve`")
-    return ConnectError(f"cannot connect to {address}: {error or type(error).__name__}")
+    if isinstance(error, OSError):
+        return ConnectError(f"cannot connect to {address}: {error or type(error).__name__}")
+    # Tornado asserts what a handshake must be; most of these errors have no words.
+    return ConnectError(f"what listens at {address} does not answer as a WebSocket server: is it Cutaway?")
 
 
 # --- reading and hanging up ---------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import imageio_ffmpeg  # type: ignore[import-untyped]
+
 _TITLE = "Simple Rules: a short film about patterns"
 _RATE = 25
 _STEP_SECONDS = 120.0
@@ -199,8 +201,6 @@ def make_sample(path: Path) -> None:
     RuntimeError
         ffmpeg failed; the message has its last words.
     """
-    import imageio_ffmpeg  # type: ignore[import-untyped]  # looks for its binary when it is imported
-
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     with tempfile.TemporaryDirectory(prefix=".cutaway-sample-", dir=path.parent) as name:
         folder = Path(name)

@@ -406,3 +406,17 @@ async def test_stopping_cuts_everything() -> None:
             assert await client.ended() == b""
             await waited(origin, 0)
         await door.stop()
+
+
+@pytest.mark.gen_test
+async def test_stopping_while_clients_arrive() -> None:
+    for _ in range(20):
+        door = Door(Policy())
+        await door.start()
+        with door.admit(max_bytes=PLENTY) as pass_:
+            arriving = [asyncio.ensure_future(asyncio.open_connection(pass_.host, pass_.port)) for _ in range(4)]
+            await arriving[0]
+            await door.stop()
+            for each in await asyncio.gather(*arriving, return_exceptions=True):
+                if not isinstance(each, BaseException):
+                    assert await Client(*each).ended() == b""

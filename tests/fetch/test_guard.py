@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cutaway_server.fetch.guard import AddressRefused, Policy, UnknownHost, lookup, resolve
@@ -137,6 +137,7 @@ def test_only_literal_addresses_are_judged(text: str) -> None:
     assert Policy().refusal(text, 80) == "not a literal address"
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=4))
 def test_what_carries_an_ipv4_address_is_never_better_than_it(address: object) -> None:
     plain = Policy().refusal(str(address), 80)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cutaway_server.fetch.heads import BadHead, RequestHead, closing_response_head
@@ -88,6 +88,7 @@ def test_no_token(value: str) -> None:
     assert RequestHead.parse(head("CONNECT h:1 HTTP/1.1", f"Proxy-Authorization: {value}")).token == ""
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_head_or_refused(data: bytes) -> None:
     for parse in (RequestHead.parse, closing_response_head):

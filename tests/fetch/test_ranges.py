@@ -119,6 +119,7 @@ def test_any_use_gives_the_bytes_of_the_file(recipe: Recipe, steps: list[tuple[s
         reader.close()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 100)), max_size=12), st.integers(0, 400))
 def test_blocks_and_gaps_partition_the_spans(spans: list[tuple[int, int]], limit: int) -> None:
     blocks = Blocks(limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cutaway_server.errors import Fault
@@ -113,6 +113,7 @@ def test_refused_urls_name_the_cause(text: str | None, cause: str) -> None:
     assert pickle.loads(pickle.dumps(caught.value)).message == caught.value.message
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.text(max_size=40).map(lambda text: f"http://{text}"))
 def test_any_text_is_a_clean_url_or_a_fault(text: str) -> None:
     try:
@@ -144,6 +145,7 @@ def test_masked_urls_hold_no_secret(text: object, shown: str) -> None:
     assert mask_url(text) == shown
 
 
+@settings(deadline=None)
 @given(st.text() | st.binary() | st.none() | st.integers())
 def test_masking_never_raises(thing: object) -> None:
     shown = mask_url(thing)

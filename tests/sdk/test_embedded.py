@@ -122,8 +122,8 @@ def test_it_is_gone_with_its_parent(end: signal.Signals | None) -> None:
 INTERRUPTED = """
 import cutaway, sys, urllib.request
 server = cutaway.embedded(workers=1)
-print(server.url, flush=True)
 try:
+    print(server.url, flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
     print(urllib.request.urlopen(server.url + "/health").status)

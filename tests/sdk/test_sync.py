@@ -18,7 +18,7 @@ from cutaway.loop import background
 
 from .fake_server import URL, FakeServer, Hang, complete, error, progress, snippet
 
-BIG = [snippet(number, size_bytes=8 * 2**20) for number in range(2, 22)]
+BIG = [snippet(number, size_bytes=2 * 2**20) for number in range(2, 42)]
 
 
 def test_a_loop_gets_snippets_and_progress_in_its_own_thread() -> None:

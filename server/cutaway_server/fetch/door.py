@@ -121,6 +121,7 @@ class Door:
         self._ended: OrderedDict[str, Usage] = OrderedDict()
         self._tunnels: dict[Tunnel, _Admission | None] = {}
         self._all_gone = asyncio.Event()
+        self._stopping = False
 
     async def start(self) -> None:
         """Listen on a free port of the loopback interface."""
@@ -130,10 +131,15 @@ class Door:
 
     async def stop(self) -> None:
         """Stop listening, revoke every pass, cut every connection and wait until they are closed."""
-        if self._server is not None:
-            self._server.close()
+        self._stopping = True
         for token in tuple(self._admissions):
             self._revoke(token)
+        for _ in range(4):
+            # What was accepted becomes a connection first: asyncio fails an assertion, and leaves a socket open,
+            # when a server is closed between the two.
+            await asyncio.sleep(0)
+        if self._server is not None:
+            self._server.close()
         for tunnel in tuple(self._tunnels):
             tunnel.cut()
         while self._tunnels:
@@ -194,11 +200,18 @@ class Door:
             await admission.gone.wait()
 
     def _accept(self) -> asyncio.Protocol:
-        tunnel = Tunnel(
-            self._serve, head_seconds=self._head_seconds, idle_seconds=self._idle_seconds, closed=self._forget
-        )
+        return Tunnel(
+            self._serve,
+            head_seconds=self._head_seconds,
+            idle_seconds=self._idle_seconds,
+            opened=self._remember,
+            closed=self._forget,
+        ).client
+
+    def _remember(self, tunnel: Tunnel) -> None:
         self._tunnels[tunnel] = None
-        return tunnel.client
+        if self._stopping:
+            tunnel.cut()
 
     def _revoke(self, token: str) -> None:
         admission = self._admissions.pop(token, None)

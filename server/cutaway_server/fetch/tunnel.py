@@ -74,8 +74,8 @@ class Tunnel:
         :meth:`pump`.
     head_seconds, idle_seconds
         Longest time for the whole request head, and without a byte in either direction.
-    closed
-        Called once, when both sides are closed and `serve` has ended.
+    opened, closed
+        Called once each: when the client's connection is made, and when both sides are closed and `serve` has ended.
     """
 
     def __init__(
@@ -84,11 +84,14 @@ class Tunnel:
         *,
         head_seconds: float,
         idle_seconds: float,
+        opened: Callable[[Tunnel], None],
         closed: Callable[[Tunnel], None],
     ) -> None:
         self._serve = serve
         self._idle_seconds = idle_seconds
+        self._opened = opened
         self._closed = closed
+        self._head_seconds = head_seconds
         self._loop = asyncio.get_running_loop()
         self._client = _End(self)
         self._upstream = _End(self)
@@ -102,7 +105,7 @@ class Tunnel:
         self._over = False
         self._told = False
         self._moved_at = self._loop.time()
-        self._timer = self._loop.call_later(head_seconds, self.cut)
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def client(self) -> asyncio.Protocol:
@@ -138,9 +141,8 @@ class Tunnel:
             self.cut()
             return
         self._spend = spend
-        self._timer.cancel()
         self._moved_at = self._loop.time()
-        self._timer = self._loop.call_later(self._idle_seconds, self._check_idle)
+        self._set_timer(self._idle_seconds, self._check_idle)
         if forward is None:
             client.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
@@ -156,7 +158,7 @@ class Tunnel:
         """Close both sides at once and stop whatever is being waited for. Callable at any time, any number of
         times."""
         self._over = True
-        self._timer.cancel()
+        self._set_timer(None)
         if self._task is not None:
             self._task.cancel()
         self._client.reset()
@@ -164,8 +166,11 @@ class Tunnel:
 
     def opened(self, end: _End) -> None:
         """Take note that one side is connected."""
-        if self._over and end.transport is not None:
-            end.transport.abort()
+        if self._over:
+            end.reset()
+        elif end is self._client:
+            self._set_timer(self._head_seconds, self.cut)
+            self._opened(self)
 
     def received(self, end: _End, data: bytes) -> None:
         """Take what one side sent: part of the request head, or bytes for the other side."""
@@ -206,7 +211,7 @@ class Tunnel:
                 self.refuse(431, "Request Header Fields Too Large", {})
             return
         head, self._early, self._head = bytes(self._head[: end + 4]), bytes(self._head[end + 4 :]), None
-        self._timer.cancel()
+        self._set_timer(None)
         self._client.transport.pause_reading()
         self._task = self._loop.create_task(self._serve(self, head))
         self._task.add_done_callback(self._served)
@@ -241,16 +246,22 @@ class Tunnel:
             raise BadHead(502, "the response head is too long")
         return ready
 
+    def _set_timer(self, seconds: float | None, act: Callable[[], None] | None = None) -> None:
+        """Replace the one timer: of the head, then none while dialling, then of idleness."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None or act is None else self._loop.call_later(seconds, act)
+
     def _check_idle(self) -> None:
         left = self._moved_at + self._idle_seconds - self._loop.time()
         if left <= 0:
             self.cut()
         else:
-            self._timer = self._loop.call_later(left, self._check_idle)
+            self._set_timer(left, self._check_idle)
 
     def _check_closed(self) -> None:
         ended = self._task is None or self._task.done()
         if ended and self._client.transport is None and self._upstream.transport is None and not self._told:
             self._told = True
-            self._timer.cancel()
+            self._set_timer(None)
             self._closed(self)

@@ -9,19 +9,14 @@ All times are seconds from the start of the presentation (the container's ``star
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import av
 import numpy as np
 from av.container import InputContainer
-from numpy.typing import NDArray
 
 from cutaway_server.errors import Fault
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from cutaway_server.snippets.packets import Floats, Ints, PacketTable
 
 MAX_BINS = 20_000
 """Longer videos get wider bins: 5.5 hours at one second each."""
@@ -64,26 +59,12 @@ class Chapter:
 
 
 @dataclass(frozen=True, eq=False)
-class PacketTable:
-    """Every packet of one stream in decoding order, as the index lists them.
-
-    ``shown`` (ticks of the stream) and ``time`` (seconds of the presentation) are decoding times, moved so that the
-    first picture *shown* is at the stream's start: exact for keyframes of a steady stream, a frame or two off for
-    others. ``position`` and ``size`` are bytes in the file; ``size`` is 0 where the index does not tell it.
-    """
-
-    shown: Ints
-    time: Floats
-    position: Ints
-    size: Ints
-    keyframe: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
 class Index:
     """What is known before media is read. Arrays are one-dimensional.
 
-    ``keyframe_times`` (seconds, ascending) and ``keyframe_sizes`` (bytes, 0 if unknown) belong together.
+    ``keyframe_times`` (seconds, ascending), ``keyframe_ticks`` (the same in ticks of the stream),
+    ``keyframe_positions`` and ``keyframe_sizes`` (bytes, 0 if unknown) belong together. ``exact`` says that the
+    container's index tells the place and size of every packet.
     ``video_rate`` and ``audio_rate`` are bytes per second in bins of ``bin_seconds``; keyframes are left out of
     ``video_rate`` where packet sizes are known, because their size tells about detail, not about movement.
     """
@@ -95,7 +76,10 @@ class Index:
     chapters: tuple[Chapter, ...]
     has_text: bool
     keyframe_times: Floats
+    keyframe_ticks: Ints
+    keyframe_positions: Ints
     keyframe_sizes: Ints
+    exact: bool
     bin_seconds: float
     video_rate: Floats
     audio_rate: Floats
@@ -143,50 +127,20 @@ def text_stream(container: InputContainer) -> av.subtitles.stream.SubtitleStream
     return streams[0] if streams else None
 
 
-def read_table(stream: av.stream.Stream, origin: float, size_bytes: int) -> PacketTable:
-    """The stream's packets as the demuxer's index has them now, without those beyond the end of the file."""
-    entries = [(e.timestamp, e.pos, e.size, e.is_keyframe) for e in stream.index_entries]
-    return make_table([e for e in entries if e[1] + e[2] <= size_bytes], stream, origin)
-
-
-def scan_tables(
-    container: InputContainer, streams: Iterable[av.stream.Stream], origin: float
-) -> dict[int, PacketTable]:
-    """The same by reading every packet's header: for files without an index, on a local copy."""
-    wanted = list(streams)
-    found: dict[int, list[tuple[int, int, int, bool]]] = {s.index: [] for s in wanted}
-    with contextlib.suppress(av.FFmpegError):  # A truncated file: what was read until then is the video.
-        for packet in container.demux(wanted):
-            at = packet.dts if packet.dts is not None else packet.pts
-            if at is not None and packet.size:
-                entry = (at, packet.pos or 0, packet.size, packet.is_keyframe)
-                found[packet.stream.index].append(entry)
-    return {s.index: make_table(found[s.index], s, origin) for s in wanted}
-
-
-def make_table(entries: list[tuple[int, int, int, bool]], stream: av.stream.Stream, origin: float) -> PacketTable:
-    """Arrange (timestamp, position, size, keyframe) rows as a table."""
-    columns = np.array(entries, dtype=np.int64).reshape(-1, 4)
-    columns = columns[np.argsort(columns[:, 0], kind="stable")]
-    timestamp, position, size, keyframe = columns.T
-    seconds_per_tick = float(stream.time_base or 0)
-    # The first packet of a stream is shown first; by as much as its dts precedes its pts, the others' do.
-    shift = 0
-    if len(timestamp) and stream.start_time is not None:
-        shift = max(min(stream.start_time - int(timestamp[0]), round(2 / (seconds_per_tick or 1))), 0)
-    shown = timestamp + shift
-    return PacketTable(
-        shown, (shown * seconds_per_tick - origin).astype(np.float64), position, size, keyframe.astype(bool)
-    )
-
-
-def build_index(container: InputContainer, tables: dict[int, PacketTable], origin: float, duration: float) -> Index:
+def build_index(
+    container: InputContainer,
+    pictures: PacketTable,
+    sounds: PacketTable | None,
+    *,
+    origin: float,
+    duration: float,
+    exact: bool,
+) -> Index:
     """Condense packet tables into an :class:`Index`."""
     video = picture_stream(container)
     audio = sound_stream(container)
     context = video.codec_context
-    table = tables[video.index]
-    keys = table.keyframe
+    keys = pictures.keyframe
     bin_seconds = max(1.0, duration / MAX_BINS)
     rate = float(video.average_rate or video.guessed_rate or 0)
     return Index(
@@ -203,11 +157,14 @@ def build_index(container: InputContainer, tables: dict[int, PacketTable], origi
         title=clean(container.metadata.get("title", "")),
         chapters=read_chapters(container, origin, duration),
         has_text=text_stream(container) is not None,
-        keyframe_times=table.time[keys],
-        keyframe_sizes=table.size[keys],
+        keyframe_times=pictures.time[keys],
+        keyframe_ticks=pictures.shown[keys],
+        keyframe_positions=pictures.position[keys],
+        keyframe_sizes=pictures.size[keys],
+        exact=exact,
         bin_seconds=bin_seconds,
-        video_rate=byte_rate(table, duration, bin_seconds, leave_out_keyframes=True),
-        audio_rate=byte_rate(tables[audio.index], duration, bin_seconds) if audio else np.zeros(0),
+        video_rate=byte_rate(pictures, duration, bin_seconds, leave_out_keyframes=True),
+        audio_rate=byte_rate(sounds, duration, bin_seconds) if sounds is not None else np.zeros(0),
     )
 
 

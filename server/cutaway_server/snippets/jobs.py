@@ -59,8 +59,6 @@ class SnippetOrder:
 
     moment: Moment
     request: protocol.SnippetRequest
-    duration: float
-    file_title: str
     max_bytes: int
     quick: bool = False
     """Send it after a check of structure and keyframes."""
@@ -104,7 +102,7 @@ def plan(known: Survey, limits: Limits) -> Plan:
         The source fails.
     """
     index = known.index
-    with known.source.open() as media:
+    with known.source.open(index) as media:
         places = moments.candidates(index, limits, known.wanted * moments.CANDIDATES_PER_MOMENT)
         gap = moments.spacing(index, limits)
         places = [c for c in places if abs(c.anchor - known.first.anchor) >= gap]
@@ -161,7 +159,7 @@ def _placed(moment: Moment, index: Index, taken: Collection[str] = ()) -> Moment
     return replace(moment, chapter=chapter, title="" if chapter in taken else chapter)
 
 
-def make_snippet(source: Source, order: SnippetOrder, scratch: Path) -> Cut:
+def make_snippet(source: Source, index: Index, order: SnippetOrder, scratch: Path) -> Cut:
     """Cut one moment and encode its message.
 
     Raises
@@ -170,7 +168,7 @@ def make_snippet(source: Source, order: SnippetOrder, scratch: Path) -> Cut:
         The source fails, or the clip cannot be made.
     """
     request, moment = order.request, order.moment
-    with source.open() as media:
+    with source.open(index) as media:
         try:
             clip = cut(
                 media,
@@ -189,11 +187,11 @@ def make_snippet(source: Source, order: SnippetOrder, scratch: Path) -> Cut:
         except Declined as declined:
             return Cut(None, reason=str(declined), dark=isinstance(declined, Dark))
         language = media.language
-    title = moment.title or _own_title(clip, moment, order.file_title, language)
+    title = moment.title or _own_title(clip, moment, index.title, language)
     metadata = protocol.SnippetMetadata(
         src_video_url=request.video_url,
         title=title,
-        description=words.describe(clip.seen, clip.start, clip.end, order.duration, moment.chapter),
+        description=words.describe(clip.seen, clip.start, clip.end, index.duration, moment.chapter),
         start=round(clip.start, 6),
         end=round(clip.end, 6),
         poster=looks.poster(clip.seen.portrait) if clip.seen.portrait else None,

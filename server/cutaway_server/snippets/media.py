@@ -22,22 +22,25 @@ from numpy.typing import NDArray
 from cutaway_server.fetch.ranges import RemoteFile
 from cutaway_server.snippets.captions import Cue, plain_text
 from cutaway_server.snippets.index import (
+    Index,
     NotAVideo,
-    PacketTable,
     build_index,
     picture_stream,
-    read_table,
-    scan_tables,
     sound_stream,
     text_stream,
 )
+from cutaway_server.snippets.packets import Indexed, Packets, PacketTable
+from cutaway_server.snippets.packets import scan as scan_packets
 from cutaway_server.snippets.sound import listen
-from cutaway_server.snippets.spans import Span, merged
+from cutaway_server.snippets.spans import Span, merged, packet_spans
 
 FORMATS = "mov,matroska,webm"
 MAX_PIXELS = 9_437_184
 """Larger frames (4096x2304) are refused: two files of 200 kB needed 2.5 GB each to decode."""
 MAX_STREAMS = 64
+LONGEST_CUE_SECONDS = 15.0
+SOUND_STRIDE = 8
+"""Every which packet of sound is looked up for its size: enough for bytes per second."""
 INDEX_SEARCH_BYTES = 8 << 20
 CUE_READ_BYTES = 192 << 10
 """How much of a cluster is fetched for its keyframe when the index does not tell the keyframe's size."""
@@ -105,6 +108,8 @@ class Media:
     ----------
     file
         Where the bytes come from; closed with the video, but not when opening it fails.
+    index
+        What an earlier opening of the same file found out; saves doing it again.
     scan
         Read every packet when there is no index. Only sensible on a local copy.
 
@@ -116,7 +121,7 @@ class Media:
         There is no index, and ``scan`` is false.
     """
 
-    def __init__(self, file: ByteFile, *, scan: bool = False) -> None:
+    def __init__(self, file: ByteFile, *, index: Index | None = None, scan: bool = False) -> None:
         self.file = file
         self._demuxed = _Demuxed(file)
         try:
@@ -131,12 +136,10 @@ class Media:
             self.video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             if self.video.width * self.video.height > MAX_PIXELS:
                 raise NotAVideo(f"The picture is too large: {self.video.width} x {self.video.height} pixels.")
-            self.exact = True
-            """The index tells every packet's place and size."""
-            self._truncated = False
-            """The file ends before its header says."""
-            self.tables = self._read_tables(scan)
-            self.index = build_index(self.container, self.tables, self.origin, self._duration())
+            self.packets: dict[int, Packets] = {
+                s.index: Indexed(s, self.origin, self.file.size) for s in self.streams()
+            }
+            self.index = self._again(index) if index is not None else self._read_index(scan)
         except BaseException:
             self.container.close()
             raise
@@ -165,37 +168,49 @@ class Media:
         """The streams that are used: picture, sound and text."""
         return [s for s in (self.video, self.audio, self.text) if s is not None]
 
-    def _read_tables(self, scan: bool) -> dict[int, PacketTable]:
-        streams = self.streams()
-        tables = {s.index: read_table(s, self.origin, self.file.size) for s in streams}
-        table = tables[self.video.index]
+    def _again(self, index: Index) -> Index:
+        """Bring the demuxer to where it was when the index was made."""
+        if not index.exact:
+            self._read_index(scan=True)
+        return index
+
+    def _read_index(self, scan: bool) -> Index:
         known = (self.container.duration or 0) / av.time_base
+        packets = self.packets[self.video.index]
         if "mov" in self.container.format.name:
+            pictures = packets.table()
+            truncated = len(pictures.time) < len(self.video.index_entries)
             # A fragmented file whose fragments were not all listed covers only its beginning.
-            complete = len(table.time) == len(self.video.index_entries)
-            if len(table.time) and table.size.all() and (table.time[-1] > 0.9 * known - 2 or not complete):
-                self._truncated = not complete
-                return tables
+            if len(pictures.time) and pictures.size.all() and (pictures.time[-1] > 0.9 * known - 2 or truncated):
+                sounds = self.packets[self.audio.index].table(every=SOUND_STRIDE) if self.audio else None
+                return self._build(pictures, sounds, exact=True, duration=0.0 if truncated else known)
         elif known:
-            # Matroska reads its cues at the first seek; without cues it would go on to read the whole file.
-            self._demuxed.left = None if scan else INDEX_SEARCH_BYTES
-            try:
-                self.container.seek(int(known / 2 * av.time_base), backward=True)
-                self.container.seek(0, backward=True)
-            except (av.FFmpegError, NoIndex):
-                raise self.file.failure or NoIndex from None
-            self._demuxed.left = None
-            table = read_table(self.video, self.origin, self.file.size)
-            if len(table.time) > 1 and table.time[-1] + max(2 * np.diff(table.time).max(), 10) >= known:
-                self.exact = False
+            pictures = self._read_cues(known, bounded=not scan)
+            if len(pictures.time) > 1 and pictures.time[-1] + max(2 * np.diff(pictures.time).max(), 10) >= known:
                 # Only the picture's cues are an index; what was met of the other streams is accidental.
-                empty = PacketTable(*(column[:0] for column in vars(table).values()))
-                return {s.index: table if s is self.video else empty for s in streams}
+                return self._build(pictures, None, exact=False, duration=known)
         if not scan:
             raise NoIndex
-        self.exact = False
-        self._truncated = True
-        return scan_tables(self._fresh(), self.streams(), self.origin)
+        self.packets = scan_packets(self._fresh(), self.streams(), self.origin)
+        sounds = self.packets[self.audio.index].table() if self.audio else None
+        return self._build(self.packets[self.video.index].table(), sounds, exact=False, duration=0.0)
+
+    def _read_cues(self, known: float, *, bounded: bool) -> PacketTable:
+        """Matroska reads its cues at the first seek; without cues it would go on to read the whole file."""
+        self._demuxed.left = INDEX_SEARCH_BYTES if bounded else None
+        try:
+            self.container.seek(int(known / 2 * av.time_base), backward=True)
+            self.container.seek(0, backward=True)
+        except (av.FFmpegError, NoIndex):
+            raise self.file.failure or NoIndex from None
+        self._demuxed.left = None
+        return Indexed(self.video, self.origin, self.file.size).table()
+
+    def _build(self, pictures: PacketTable, sounds: PacketTable | None, *, exact: bool, duration: float) -> Index:
+        """Without a duration to believe (truncated files have a wrong one), the last packet tells it."""
+        if not duration and len(pictures.time):
+            duration = float(pictures.time[-1]) + 1 / float(self.video.average_rate or 25)
+        return build_index(self.container, pictures, sounds, origin=self.origin, duration=duration, exact=exact)
 
     def _fresh(self) -> InputContainer:
         """Start from the beginning again, where seeking cannot be relied on yet."""
@@ -207,30 +222,22 @@ class Media:
         self.text = text_stream(self.container)
         return self.container
 
-    def _duration(self) -> float:
-        table = self.tables[self.video.index]
-        last = float(table.time[-1]) + 1 / float(self.video.average_rate or 25) if len(table.time) else 0.0
-        if self._truncated:  # Believe the packets, not the header.
-            return last
-        return (self.container.duration or 0) / av.time_base or last
-
     def keyframes(self, which: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decode single keyframes, given by their number in ``index.keyframe_times``.
 
         Each keyframe's bytes are read at the place and of the size that the index tells, sent to a decoder and
         drained at once. One that cannot be decoded is left out.
         """
-        numbers = np.flatnonzero(self.tables[self.video.index].keyframe)[list(which)]
-        table = self.tables[self.video.index]
-        if self.exact:
-            spans = [(int(table.position[n]), int(table.position[n] + table.size[n])) for n in numbers]
-        else:
-            spans = [(int(table.position[n]), int(table.position[n]) + CUE_READ_BYTES) for n in numbers]
+        index = self.index
+        spans = []
+        for key in which:
+            start = int(index.keyframe_positions[key])
+            spans.append((start, start + (int(index.keyframe_sizes[key]) if index.exact else CUE_READ_BYTES)))
         self.file.prefetch(spans, wait=False)
         decoder = self._decoder(self.video)
-        for key, number, span in zip(which, numbers, spans, strict=True):
+        for key, span in zip(which, spans, strict=True):
             try:
-                packet = self._packet_at(span) if self.exact else self._first_packet(int(table.shown[number]))
+                packet = self._packet_at(span) if index.exact else self._first_packet(int(index.keyframe_ticks[key]))
                 frames = decoder.decode(packet) + decoder.decode(None) if packet else []
             except (av.FFmpegError, EOFError):
                 frames = []
@@ -267,18 +274,10 @@ class Media:
         """Decode stretches of sound as mono samples at 8 kHz, full scale 1.0; empty where there is none."""
         if self.audio is None or not spans:
             return [np.zeros(0, np.float32) for _ in spans]
-        table = self.tables[self.audio.index]
-        if self.exact:
-            ranges = [np.searchsorted(table.time, span) for span in spans]
-            self.file.prefetch([s for a, b in ranges for s in merged(table.position[a:b], table.size[a:b])], wait=False)
-            heard = [
-                self._listen(
-                    p
-                    for n in range(a, b)
-                    if (p := self._packet_at((int(table.position[n]), int(table.position[n] + table.size[n]))))
-                )
-                for a, b in ranges
-            ]
+        if self.index.exact:
+            tables = [self.packets[self.audio.index].between(*span) for span in spans]
+            self.file.prefetch([s for t in tables for s in merged(t.position, t.size)], wait=False)
+            heard = [self._listen(p for span in packet_spans(t) if (p := self._packet_at(span))) for t in tables]
         else:
             heard = [self._listen(self._audio_packets(*span)) for span in spans]
         self.file.release()
@@ -301,22 +300,19 @@ class Media:
 
     def cues(self, start: float, end: float) -> list[Cue]:
         """The captions shown between two times, where the index tells their places."""
-        if self.text is None or not self.exact:
+        if self.text is None or not self.index.exact:
             return []
-        table = self.tables[self.text.index]
-        first, last = np.searchsorted(table.time, (start - 15.0, end))
-        numbers = range(first, last)
-        spans = [(int(table.position[n]), int(table.position[n] + table.size[n])) for n in numbers]
+        table = self.packets[self.text.index].between(start - LONGEST_CUE_SECONDS, end + LONGEST_CUE_SECONDS)
+        spans = packet_spans(table)
         self.file.prefetch(spans, wait=False)
         found = []
-        for n, span in zip(numbers, spans, strict=True):
+        for n, span in enumerate(spans):
             packet = self._packet_at(span)
-            if packet is None:
-                continue
-            text = plain_text(bytes(packet), self.text.codec_context.name)
-            following = float(table.time[n + 1]) if n + 1 < len(table.time) else float(table.time[n]) + 5.0
-            if text:
-                found.append(Cue(float(table.time[n]), following, text))
+            text = plain_text(bytes(packet), self.text.codec_context.name) if packet else ""
+            shown = float(table.time[n])
+            following = float(table.time[n + 1]) if n + 1 < len(spans) else shown + 5.0
+            if text and shown < end:
+                found.append(Cue(shown, following, text))
         self.file.release()
         return [cue for cue in found if cue.end > start]
 

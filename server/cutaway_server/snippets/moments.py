@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cutaway_server.snippets.captions import Sentence
-from cutaway_server.snippets.index import Floats, Index
+from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.looks import Look, difference
+from cutaway_server.snippets.packets import Floats
 from cutaway_server.snippets.sound import SILENT_LEVEL
 
 TYPICAL_SECONDS = 12.0

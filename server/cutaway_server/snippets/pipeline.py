@@ -176,15 +176,19 @@ class _Work:
             order = jobs.SnippetOrder(
                 moment=moment,
                 request=self._request,
-                duration=known.index.duration,
-                file_title=known.index.title,
                 quick=quick,
                 whole=known.short,
                 black=black,
                 max_bytes=int(self._settings.message_limit),
             )
             done = await self._workers.run(
-                jobs.make_snippet, known.source, order, self._scratch, seconds=CUT_SECONDS, cpu_seconds=CPU_SECONDS
+                jobs.make_snippet,
+                known.source,
+                known.index,
+                order,
+                self._scratch,
+                seconds=CUT_SECONDS,
+                cpu_seconds=CPU_SECONDS,
             )
         except CannotEncode as fault:
             self._fault = fault

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.ranges import FetchFailed, RemoteFile, resolve
+from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media, NoIndex
 
 HANDED_ON_BYTES = 24 << 20
@@ -25,8 +26,8 @@ class Source(ABC):
     """How to open a video. Picklable; holds no open file."""
 
     @abstractmethod
-    def open(self) -> Media:
-        """Open the video in this process.
+    def open(self, index: Index | None = None) -> Media:
+        """Open the video in this process; what is known of it from an earlier opening saves time.
 
         Raises
         ------
@@ -41,11 +42,11 @@ class FileSource(Source):
 
     file: RemoteFile
 
-    def open(self) -> Media:
+    def open(self, index: Index | None = None) -> Media:
         """Open the file. Without an index only a local copy can be opened (:exc:`NoIndex`)."""
         reader = self.file.open()
         try:
-            return Media(reader, scan=self.file.local is not None)
+            return Media(reader, index=index, scan=self.file.local is not None)
         except BaseException:
             reader.close()
             raise

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+
+from cutaway_server.snippets.packets import Ints, PacketTable
 
 MERGE_GAP_BYTES = 64 << 10
 """Packets that are nearer than this are fetched with what lies between: a round trip costs more."""
 
 Span = tuple[int, int]
-Ints = NDArray[np.int64]
 
 
 def merged(positions: Ints, sizes: Ints) -> list[Span]:
@@ -37,3 +37,8 @@ def bounded(spans: Iterable[Span], limit: int) -> list[Span]:
         if limit <= 0:
             break
     return kept
+
+
+def packet_spans(table: PacketTable) -> list[Span]:
+    """The span of each packet, in order of time."""
+    return [(int(a), int(a + n)) for a, n in zip(table.position, table.size, strict=True)]

@@ -50,19 +50,16 @@ class Window:
 
 def window_spans(media: Media, key: int, end: float) -> list[Span]:
     """The byte ranges that hold everything from a keyframe to a time: what :func:`read_window` reads."""
-    table = media.tables[media.video.index]
-    first = int(np.flatnonzero(table.keyframe)[key])
-    if not media.exact:
-        later = table.position[(table.time >= end) & (table.position > table.position[first])]
-        return [(int(table.position[first]), int(later.min()) if len(later) else media.file.size)]
-    start = float(table.time[first])
-    positions, sizes = [], []
-    for stream in media.streams():
-        t = media.tables[stream.index]
-        begin = first if stream is media.video else int(np.searchsorted(t.time, start - 0.1))
-        stop = int(np.searchsorted(t.time, end + (0.2 if stream is media.video else 0.1)))
-        positions.append(t.position[begin:stop])
-        sizes.append(t.size[begin:stop])
+    index = media.index
+    start, position = float(index.keyframe_times[key]), int(index.keyframe_positions[key])
+    if not index.exact:
+        later = index.keyframe_positions[(index.keyframe_times >= end) & (index.keyframe_positions > position)]
+        return [(position, int(later.min()) if len(later) else media.file.size)]
+    tables = [
+        media.packets[stream.index].between(start - (0.0 if stream is media.video else 0.1), end + 0.2)
+        for stream in media.streams()
+    ]
+    positions, sizes = [t.position for t in tables], [t.size for t in tables]
     return merged(np.concatenate(positions), np.concatenate(sizes))
 
 
@@ -76,8 +73,6 @@ def read_window(media: Media, key: int, end: float) -> Window:
     Fault
         The bytes could not be fetched.
     """
-    table = media.tables[media.video.index]
-    number = int(np.flatnonzero(table.keyframe)[key])
     media.file.prefetch(bounded(window_spans(media, key, end), MAX_WINDOW_BYTES), wait=False)
     window = Window(
         video_base=Fraction(media.video.time_base or 0),
@@ -86,7 +81,7 @@ def read_window(media: Media, key: int, end: float) -> Window:
         frame_seconds=1 / media.index.video.frames_per_second,
     )
     try:
-        _demux(media, window, int(table.shown[number]), end)
+        _demux(media, window, int(media.index.keyframe_ticks[key]), end)
     except (av.FFmpegError, EOFError):
         if media.file.failure:
             raise media.file.failure from None

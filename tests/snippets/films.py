@@ -1,0 +1,217 @@
+"""The films of the tests, by name: each a way in which real files differ. Made once per run, from one lossless film."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from snippets import film
+from snippets.film import AAC, X264, ffmpeg
+
+Make = Callable[["Films", Path], None]
+_RECIPES: dict[str, Make] = {}
+
+SHORT = ("-t", "30")
+COPY = ("-c", "copy")
+VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-threads", "2", "-b:v", "500k", "-g", "60")
+SENTENCES = (
+    (1.2, 4.4, "The harbour sleeps under heavy snow."),
+    (5.0, 7.0, "Every fishing boat stays home"),
+    (7.0, 10.8, "until the northern lights fade."),
+    (12.6, 15.9, "A lighthouse keeper counts penguins."),
+    (17.5, 21.0, "Her telescope finds a distant volcano."),
+    (23.2, 25.1, "Volcanic ash paints"),
+    (25.1, 28.3, "the glacier black."),
+    (31.0, 34.6, "Orchestra musicians tune their violins."),
+    (36.4, 40.3, "Conductors wave a silver baton."),
+    (42.0, 46.5, "Thunderstorms gather behind the cathedral."),
+    (48.8, 52.2, "Children build sandcastles on the beach."),
+    (54.0, 57.5, "Seagulls steal the picnic."),
+)
+"""Captions as (start, end, text); some sentences go on in a second caption."""
+CHAPTERS = tuple((60.0 * n, 60.0 * (n + 1), name) for n, name in enumerate(("Dawn", "Noon", "Storm", "Dusk", "Night")))
+
+
+class Films:
+    """Makes films when they are asked for.
+
+    Parameters
+    ----------
+    folder
+        Where to; an empty folder that somebody else removes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._master: Path | None = None
+
+    @property
+    def master(self) -> Path:
+        if self._master is None:
+            self._master = film.make_master(self.folder)
+        return self._master
+
+    def __getitem__(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            _RECIPES[name](self, path)
+        return path
+
+    def data(self, name: str) -> bytes:
+        return self[name].read_bytes()
+
+
+def _recipe(name: str) -> Callable[[Make], Make]:
+    def keep(make: Make) -> Make:
+        _RECIPES[name] = make
+        return make
+
+    return keep
+
+
+def _from_master(name: str, *arguments: str) -> None:
+    _RECIPES[name] = lambda films, path: ffmpeg("-i", films.master, *arguments, path)
+
+
+def _from_film(name: str, *arguments: str, before: tuple[str, ...] = (), source: str = "film.mp4") -> None:
+    _RECIPES[name] = lambda films, path: ffmpeg(*before, "-i", films[source], *arguments, path)
+
+
+# --- containers --------------------------------------------------------------------------------------------
+
+_from_master("film.mp4", *X264, *AAC, "-movflags", "+faststart")
+_from_film("moov_last.mp4", *SHORT, *COPY)
+_from_film("film.mov", *SHORT, *COPY)
+_from_film("film.mkv", *COPY)
+_from_film("fragmented.mp4", *SHORT, *COPY, "-movflags", "frag_keyframe+empty_moov+default_base_moof")
+_from_film("late.mp4", *SHORT, *COPY, "-output_ts_offset", "7.3", "-avoid_negative_ts", "disabled")
+_from_film("late.mkv", *SHORT, *COPY, "-output_ts_offset", "7.3")
+_from_film("rotated.mp4", *SHORT, *COPY, before=("-display_rotation", "90"))
+_from_film("half_second.mp4", "-t", "0.48", *X264, *AAC)
+_from_film("one_frame.mp4", "-frames:v", "1", "-an", *X264)
+_from_film("mp3.mp4", *SHORT, "-c:v", "copy", "-c:a", "libmp3lame")
+_from_film("silent.mp4", *SHORT, "-c:v", "copy", "-an")
+_from_film("sound_only.mp4", *SHORT, "-vn", "-c:a", "copy")
+
+
+@_recipe("no_cues.mkv")
+def _(films: Films, path: Path) -> None:
+    """As a stream is saved: neither cues nor a duration, because the end was not known."""
+    command = [film.FFMPEG, "-v", "error", "-i", films["film.mp4"], *SHORT, *COPY, "-f", "matroska", "-"]
+    path.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+# --- codecs ------------------------------------------------------------------------------------------------
+
+_from_master("vp9.webm", *SHORT, *VP9, "-c:a", "libopus")
+_from_master("vp8.webm", *SHORT, "-c:v", "libvpx", *VP9[2:], "-c:a", "libvorbis")
+_from_master("mpeg4.mp4", *SHORT, "-c:v", "mpeg4", "-q:v", "3", "-bf", "2", *AAC)
+_from_master("hevc.mp4", *SHORT, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", *AAC)
+_from_master("yuv444.mp4", *SHORT, *X264, "-pix_fmt", "yuv444p", *AAC)
+_from_master("ten_bit.mp4", *SHORT, *X264, "-pix_fmt", "yuv420p10le", *AAC)
+_from_master("odd.webm", *SHORT, "-vf", "scale=321:181", *VP9, "-c:a", "libopus")
+_from_master("no_b.mp4", *SHORT, *X264, "-bf", "0", *AAC)
+_from_master("open_gop.mp4", *SHORT, *X264, "-x264-params", "open-gop=1:keyint=40:min-keyint=40:scenecut=0", *AAC)
+_from_master("long_gop.mp4", *SHORT, *X264, "-g", "9999", "-sc_threshold", "0", *AAC)
+
+
+# --- what is said and named --------------------------------------------------------------------------------
+
+
+def _subtitled(name: str, codec: str) -> None:
+    def make(films: Films, path: Path) -> None:
+        (films.folder / "said.srt").write_text(film.srt(SENTENCES))
+        text = ("-i", films.folder / "said.srt", *COPY, "-c:s", codec, "-metadata:s:s:0", "language=eng")
+        ffmpeg("-i", films["film.mp4"], *text, path)
+
+    _RECIPES[name] = make
+
+
+_subtitled("said.mp4", "mov_text")
+_subtitled("said.mkv", "srt")
+
+
+# --- long ones, tiny and at five frames a second -----------------------------------------------------------
+
+TINY = (128, 72, 5)
+
+
+def tiny(shots: list[tuple[int, int]]) -> Iterator[bytes]:
+    """Frames of 128 x 72: (shot, how many frames) after one another."""
+    number = 0
+    for shot, count in shots:
+        for _ in range(count):
+            yield film.draw(number, shot, *TINY[:2])
+            number += 1
+
+
+def _long(path: Path, frames: list[bytes], *arguments: str | Path, hum: float = 0.05) -> None:
+    seconds = len(frames) / TINY[2]
+    wav = path.with_suffix(".wav")
+    wav.write_bytes(film.sound(seconds, hum=hum, rate=16_000))
+    raw = film.raw_input(*TINY)
+    picture = ("-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-c:a", "aac", "-b:a", "24k")
+    ffmpeg(*raw, "-i", wav, *arguments, *picture, "-movflags", "+faststart", path, stdin=b"".join(frames))
+
+
+@_recipe("long.mp4")
+def _(films: Films, path: Path) -> None:
+    """Five minutes in 25 shots; chapters and a title."""
+    names = path.with_suffix(".txt")
+    names.write_text(film.chapters("A Year in the Harbour", CHAPTERS))
+    _long(path, list(tiny([(k, 60) for k in range(25)])), "-i", names, "-map_metadata", "2")
+
+
+@_recipe("plain.mp4")
+def _(films: Films, path: Path) -> None:
+    """The same with nothing but its pictures and sound."""
+    ffmpeg("-i", films["long.mp4"], *COPY, "-map_metadata", "-1", "-map_chapters", "-1", path)
+
+
+@_recipe("looped.mp4")
+def _(films: Films, path: Path) -> None:
+    """One lively minute, again and again for four, then a minute of other shots."""
+    loop = list(tiny([(k, 75) for k in range(4)]))
+    _long(path, loop * 4 + list(tiny([(5, 80), (6, 70), (7, 80), (9, 70)])))
+
+
+@_recipe("black.mp4")
+def _(films: Films, path: Path) -> None:
+    """Two minutes of black silence."""
+    black = b"\x10" * (128 * 72) + b"\x80" * (64 * 72)
+    _long(path, [black] * 600, hum=0.0)
+
+
+@_recipe("still_silent.mp4")
+def _(films: Films, path: Path) -> None:
+    """One picture, no sound."""
+    _long(path, [film.draw(0, 3, *TINY[:2])] * 600, hum=0.0)
+
+
+@_recipe("slides.mp4")
+def _(films: Films, path: Path) -> None:
+    """Six slides of 20 s, each a still picture, and a voice (a tone)."""
+    _long(path, [film.draw(0, k, *TINY[:2]) for k in range(6) for _ in range(100)], hum=0.3)
+
+
+@_recipe("half_black.mp4")
+def _(films: Films, path: Path) -> None:
+    """A minute of black silence, a minute of shots, a minute of black silence."""
+    black = [b"\x10" * (128 * 72) + b"\x80" * (64 * 72)] * 300
+    frames = black + list(tiny([(k, 60) for k in range(5)])) + black
+    sound = np.frombuffer(film.sound(180, hum=0.2, rate=16_000)[44:], np.int16).copy()
+    sound[: 60 * 16_000] = sound[120 * 16_000 :] = 0
+    wav = film.sound(180, hum=0, rate=16_000)[:44] + sound.tobytes()
+    path.with_suffix(".wav").write_bytes(wav)
+    picture = ("-c:v", "libx264", "-preset", "veryfast", "-g", "25", *AAC, "-movflags", "+faststart")
+    ffmpeg(*film.raw_input(*TINY), "-i", path.with_suffix(".wav"), *picture, path, stdin=b"".join(frames))
+
+
+@_recipe("heavy.mp4")
+def _(films: Films, path: Path) -> None:
+    """Thirty seconds of noise in motion, some 5 Mbit a second."""
+    noisy = ("-vf", "noise=alls=60:allf=t", "-t", "30", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25")
+    ffmpeg("-i", films.master, *noisy, "-b:v", "5M", "-maxrate", "5M", "-bufsize", "2M", *AAC, path)

@@ -1,0 +1,142 @@
+"""Every kind of file, through the real server: what comes is a clip that shows just what it says."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import av
+import pytest
+
+from cutaway_server.snippets.check import top_boxes
+from servers import Resource
+from snippets import film
+from snippets.films import Films
+from snippets.watch import Answer, Watched
+
+ASKED = {"min_seconds": 2, "max_seconds": 6}
+COPIED = [
+    *("film.mp4", "moov_last.mp4", "film.mov", "film.mkv", "fragmented.mp4", "no_cues.mkv", "late.mp4", "late.mkv"),
+    *("rotated.mp4", "mp3.mp4", "silent.mp4", "no_b.mp4", "open_gop.mp4"),
+]
+ENCODED = ["vp9.webm", "vp8.webm", "mpeg4.mp4", "hevc.mp4", "yuv444.mp4", "ten_bit.mp4", "odd.webm"]
+EITHER = ["long_gop.mp4"]
+FRAME = 1 / film.RATE
+
+
+def check_clips(answer: Answer, source: Path) -> None:
+    """What has to be true of every clip of the numbered film."""
+    assert answer.complete, answer.error
+    assert answer.snippets
+    with av.open(str(source)) as opened:
+        has_sound = bool(opened.streams.audio)
+    heard = film.BEEPS if has_sound else ()
+    for clip, (start, end) in zip(answer.clips, answer.spans, strict=True):
+        boxes = top_boxes(clip)
+        assert boxes[0] == "ftyp"
+        assert boxes.index("moov") < boxes.index("mdat")
+        shown = film.read_frames(clip)
+        numbers = [frame.number for frame in shown]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "frames are missing or out of order"
+        assert abs(start - numbers[0] * FRAME) <= FRAME + 1e-3
+        assert abs(end - (numbers[-1] + 1) * FRAME) <= FRAME + 1e-3
+        for frame in shown:
+            assert abs(frame.time - (frame.number - numbers[0]) * FRAME) < FRAME / 2
+        assert film.read_frames(clip, ignore_editlist="1")[0].time == 0
+        with av.open(io.BytesIO(clip)) as opened:
+            context = opened.streams.video[0].codec_context
+            assert (context.codec.canonical_name, context.pix_fmt) == ("h264", "yuv420p")
+            assert [s.codec_context.codec.canonical_name for s in opened.streams.audio] == ["aac"] * has_sound
+        inside = [(b - numbers[0]) * FRAME for b in heard if numbers[0] + 1 <= b <= numbers[-1] - 2]
+        if has_sound:
+            assert inside, "no beep to measure"
+            measured = film.onsets(clip)
+            for beep in inside:
+                assert min(abs(beep - m) for m in measured) <= 0.040, (beep, measured)
+
+
+@pytest.mark.parametrize("name", [*COPIED, *ENCODED, *EITHER])
+def test_clips_show_what_they_say(watched: Watched, films: Films, name: str) -> None:
+    answer = watched.ask(films[name], **ASKED)
+    check_clips(answer, films[name])
+
+
+@pytest.mark.parametrize("name", COPIED)
+def test_packets_are_the_sources_own(watched: Watched, films: Films, name: str) -> None:
+    answer = watched.ask(films[name], **ASKED)
+    source = film.packets(films.data(name), "video")
+    for clip in answer.clips:
+        packets = film.packets(clip, "video")
+        first = source.index(packets[0])
+        # Leading pictures of an open GOP are left out; what is there is in order and unchanged.
+        rest = iter(source[first:])
+        assert all(packet in rest for packet in packets)
+        if name not in ("silent.mp4", "mp3.mp4"):
+            sounds = film.packets(clip, "audio")
+            all_sounds = film.packets(films.data(name), "audio")
+            first = all_sounds.index(sounds[0])
+            assert sounds == all_sounds[first : first + len(sounds)]
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_encoded_pictures_look_like_the_source(watched: Watched, films: Films, name: str) -> None:
+    answer = watched.ask(films[name], **ASKED)
+    source = film.frames_of(films.data(name))
+    for clip in answer.clips:
+        for frame in film.frames_of(clip)[::10]:
+            original = source[film.read_number(frame)].reformat(frame.width, frame.height, "yuv420p")
+            assert film.psnr(frame, original) > 30
+
+
+def test_an_odd_picture_becomes_even_by_less_than_two_pixels(watched: Watched, films: Films) -> None:
+    for clip in watched.ask(films["odd.webm"], **ASKED).clips:
+        frame = film.frames_of(clip)[0]
+        assert (frame.width, frame.height) == (320, 180)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "moov_last.mp4", "film.mkv", "vp9.webm", "no_cues.mkv"])
+def test_a_server_without_ranges(watched: Watched, films: Films, name: str) -> None:
+    check_clips(watched.ask(Resource(films[name], ranges=False), **ASKED), films[name])
+
+
+def test_a_server_that_answers_in_small_parts(watched: Watched, films: Films) -> None:
+    check_clips(watched.ask(Resource(films["film.mp4"], cap=100_000), **ASKED), films["film.mp4"])
+
+
+@pytest.mark.parametrize("content_type", ["application/octet-stream", "text/plain", "video/quicktime"])
+def test_what_the_server_calls_it_does_not_matter(watched: Watched, films: Films, content_type: str) -> None:
+    answer = watched.ask(Resource(films["silent.mp4"], content_type=content_type), **ASKED)
+    check_clips(answer, films["silent.mp4"])
+
+
+def test_a_rotated_film_stays_rotated(watched: Watched, films: Films) -> None:
+    """Copied, the clip says how it is turned; encoded, its pixels are turned."""
+    source = film.frames_of(films.data("rotated.mp4"))[0]
+    assert source.rotation in (90, -90, 270)
+    for clip in watched.ask(films["rotated.mp4"], **ASKED).clips:
+        assert film.frames_of(clip)[0].rotation == source.rotation
+    for clip in watched.ask(films["rotated.mp4"], **ASKED, max_height=160).clips:
+        frame = film.frames_of(clip)[0]
+        assert frame.rotation == 0
+        assert frame.height > frame.width
+
+
+@pytest.mark.parametrize(("name", "frames"), [("half_second.mp4", 12), ("one_frame.mp4", 1)])
+def test_a_very_short_video_is_one_whole_snippet(watched: Watched, films: Films, name: str, frames: int) -> None:
+    answer = watched.ask(films[name])
+    assert answer.complete, answer.error
+    (clip,) = answer.clips
+    ((start, end),) = answer.spans
+    assert [f.number for f in film.read_frames(clip)] == list(range(frames))
+    assert (start, round(end * film.RATE)) == (0, frames)
+
+
+def test_little_of_a_file_is_read(watched: Watched, films: Films) -> None:
+    """Invariant 2: the index, then what is needed. A minute of film with one snippet asked for."""
+    data = films.data("heavy.mp4")
+    url = watched.origin.serve("heavy", Resource(data))
+    before = len(watched.origin.requests)
+    assert watched.ask(url, max_snippets=1, min_seconds=2, max_seconds=3).complete
+    asked = [r.range for r in watched.origin.requests[before:]]
+    assert all(span is not None for span in asked)
+    assert sum(min(stop, len(data)) - start for start, stop in asked if stop > 0) < len(data) / 2

@@ -1,0 +1,180 @@
+"""A server in a process of its own, its client, and what has to be true of it when a request is over."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode
+
+from tornado.websocket import websocket_connect
+
+from cutaway.protocol import (
+    VIDEO_PATH,
+    Progress,
+    Snippet,
+    SnippetComplete,
+    SnippetMetadata,
+    VideoError,
+    VideoMessage,
+    decode_video,
+)
+from processes import ServerProcess, alive, children_of, command, descendants_of, wait_until
+from servers import Origin, Resource
+
+SETTLED_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All messages of one request."""
+
+    messages: list[VideoMessage]
+    seconds: float
+    """From the request to its end."""
+
+    @property
+    def snippets(self) -> list[Snippet]:
+        return [m for m in self.messages if isinstance(m, Snippet)]
+
+    @property
+    def clips(self) -> list[bytes]:
+        return [m.data.video_data for m in self.snippets]
+
+    @property
+    def metadata(self) -> list[SnippetMetadata]:
+        return [m.data.metadata for m in self.snippets]
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Start and end of each snippet, seconds in the source."""
+        for m in self.metadata:
+            assert m.start is not None and m.end is not None
+        return [(m.start or 0.0, m.end or 0.0) for m in self.metadata]
+
+    @property
+    def progress(self) -> list[Progress]:
+        return [m for m in self.messages if isinstance(m, Progress)]
+
+    @property
+    def complete(self) -> bool:
+        return isinstance(self.messages[-1], SnippetComplete)
+
+    @property
+    def error(self) -> str:
+        """What the client is told went wrong, "" if nothing."""
+        last = self.messages[-1]
+        return last.message if isinstance(last, VideoError) else ""
+
+
+@dataclass
+class Watched:
+    """A real server, an origin that it may fetch from, and the folder of its temporary files."""
+
+    server: ServerProcess
+    origin: Origin
+    work_dir: Path
+    workers: int
+    asked: dict[object, Answer] = field(default_factory=dict)
+
+    def url(self, video_url: str | None, **parameters: object) -> str:
+        query = {name: str(value) for name, value in parameters.items()}
+        if video_url is not None:
+            query["video_url"] = video_url
+        return self.server.url(f"{VIDEO_PATH}?{urlencode(query)}", "ws")
+
+    def ask(self, video: Path | Resource | bytes | str | None, **parameters: object) -> Answer:
+        """Ask for a video (a resource is served first) and read to the end, which has to be an orderly one.
+
+        The answer for a file is remembered: several tests look at the same one.
+        """
+        key = (video, *sorted(parameters.items())) if isinstance(video, Path) else None
+        if key in self.asked:
+            return self.asked[key]
+        if isinstance(video, str | None):
+            url = video
+        else:
+            url = self.origin.serve(f"video-{len(self.origin.requests)}", video)
+        answer = asyncio.run(self._read_all(url, parameters))
+        self.settle()
+        if key is not None:
+            self.asked[key] = answer
+        return answer
+
+    async def _read_all(self, url: str | None, parameters: dict[str, object]) -> Answer:
+        messages: list[VideoMessage] = []
+        before = time.monotonic()
+        async with asyncio.timeout(100):
+            client = await websocket_connect(self.url(url, **parameters), max_message_size=100 << 20)
+            while (frame := await client.read_message()) is not None:
+                messages.append(decode_video(frame))
+        seconds = time.monotonic() - before
+        terminal = [isinstance(m, SnippetComplete | VideoError) for m in messages]
+        assert terminal.count(True) == 1 and terminal[-1], f"not one terminal message at the end: {terminal}"
+        assert client.close_code == 1000
+        for message in messages:
+            metadata = message.data.metadata if isinstance(message, Snippet) else message.metadata
+            assert metadata.src_video_url == (url or "")
+        return Answer(messages, seconds)
+
+    def left(self) -> list[str]:
+        """What is still there of a request."""
+        found = [f"file {path.name}" for path in self.work_dir.iterdir()]
+        if self.origin.open_connections:
+            found.append(f"{self.origin.open_connections} upstream connections")
+        for worker in self.worker_pids():
+            found += [f"child {command(pid)}" for pid in descendants_of(worker) if alive(pid)]
+        return found
+
+    def settle(self, seconds: float = SETTLED_SECONDS) -> None:
+        """Wait until nothing is left of any request, and all workers are back."""
+        deadline = time.monotonic() + seconds
+        while (left := self.left()) or len(self.worker_pids()) != self.workers:
+            assert time.monotonic() < deadline, f"left behind: {left}, workers {self.worker_pids()}"
+            time.sleep(0.002)
+
+    def worker_pids(self) -> set[int]:
+        """The living workers: children of the server's one child."""
+        return {pid for nursery in children_of(self.server.process.pid) for pid in children_of(nursery) if alive(pid)}
+
+    def encoders(self) -> set[int]:
+        """The living children of workers."""
+        return {pid for worker in self.worker_pids() for pid in children_of(worker) if alive(pid)}
+
+
+@contextmanager
+def running(folder: Path, *arguments: str, workers: int = 2) -> Iterator[Watched]:
+    """Start a server and an origin."""
+    folder.mkdir(exist_ok=True)
+    work_dir = folder / "work"
+    work_dir.mkdir()
+    errors = folder / "stderr"
+    command_line = [sys.executable, "-m", "cutaway_server", "--port", "0", "--work-dir", str(work_dir)]
+    command_line += ["--workers", str(workers), "--allow-network", "127.0.0.0/8", *arguments]
+    with errors.open("w") as stderr, Origin() as origin:
+        process = subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=folder)
+        try:
+            assert process.stdout is not None
+            assert select.select([process.stdout], [], [], 30)[0], "the server says nothing"
+            match = re.fullmatch(r"Listening on http://127\.0\.0\.1:(\d+)\n", process.stdout.readline())
+            assert match, errors.read_text()
+            server = ServerProcess(process, int(match[1]), errors, descendants_of(process.pid))
+            (own,) = work_dir.iterdir()  # each server has a folder of its own in it
+            watched = Watched(server, origin, own, workers)
+            yield watched
+            assert process.poll() is None, f"the server died: {errors.read_text()[-2000:]}"
+            assert "Traceback" not in errors.read_text(), errors.read_text()[-4000:]
+        finally:
+            family = descendants_of(process.pid)
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+            wait_until(lambda: not any(map(alive, family)))
