@@ -69,9 +69,7 @@ def wheel(tree: Path, sources: dict[str, bytes], tmp_path_factory: pytest.TempPa
     """The wheel of the tree. (It needs ``sources`` to be read first: building writes into the copy.)"""
     output = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", *build_options()]
-    built = subprocess.run(
-        [*pip, "--wheel-dir", str(output), str(tree)], capture_output=True, text=True, timeout=300
-    )
+    built = subprocess.run([*pip, "--wheel-dir", str(output), str(tree)], capture_output=True, text=True, timeout=300)
     assert built.returncode == 0, built.stdout + built.stderr
     (made,) = output.glob("*")
     assert made.name.startswith("cutaway-")
@@ -104,9 +102,7 @@ def required_names(text: str) -> set[str]:
     return {Requirement(line).name for line in text.splitlines() if line.strip()}
 
 
-def test_wheel_has_every_source_file_and_nothing_else(
-    wheel: zipfile.ZipFile, sources: dict[str, bytes]
-) -> None:
+def test_wheel_has_every_source_file_and_nothing_else(wheel: zipfile.ZipFile, sources: dict[str, bytes]) -> None:
     packed = {name: wheel.read(name) for name in wheel.namelist() if ".dist-info/" not in name}
     assert {"cutaway/protocol.py", "cutaway/py.typed", "cutaway_server/py.typed"} <= set(packed)
     assert sorted(packed) == sorted(sources), "setup.cfg: packages or package_data miss something"
@@ -119,9 +115,7 @@ def test_extras_are_those_of_setup_cfg(metadata: Message, config: configparser.C
     assert set(metadata.get_all("Provides-Extra", [])) == set(extras)
 
     promised = [Requirement(line) for line in metadata.get_all("Requires-Dist", [])]
-    assert {each.name for each in promised if not each.marker} == required_names(
-        config["options"]["install_requires"]
-    )
+    assert {each.name for each in promised if not each.marker} == required_names(config["options"]["install_requires"])
     for extra, text in extras.items():
         # A requirement of its own extra only: the marker is true with it and false without.
         chosen = [each for each in promised if each.marker and each.marker.evaluate({"extra": extra})]

@@ -61,8 +61,10 @@ class SnippetRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def to_query(self) -> dict[str, str]:
         """The parameters that differ from their defaults, as text for a query string."""
-        fields: dict[str, Any] = msgspec.to_builtins(self)
-        return {name: str(int(value)) if value is True else f"{value}" for name, value in fields.items()}
+        given = {field.name: getattr(self, field.name) for field in msgspec.structs.fields(self)}
+        plain = {field.name: field.default for field in msgspec.structs.fields(self)}
+        changed = {name: value for name, value in given.items() if value != plain[name]}
+        return {name: str(int(value)) if value is True else f"{value}" for name, value in changed.items()}
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> SnippetRequest:

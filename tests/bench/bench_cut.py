@@ -84,9 +84,7 @@ class Cutting:
         end = float(media.index.keyframe_times[key]) + SECONDS
         window = read_window(media, key, end)
         start = window.video[0].pts
-        kept, stop = min(
-            clean_ends(window.video, at_end=window.at_end), key=lambda e: abs(window.seconds(e[1]) - end)
-        )
+        kept, stop = min(clean_ends(window.video, at_end=window.at_end), key=lambda e: abs(window.seconds(e[1]) - end))
         path = self.scratch / "copy.mp4"
         copy_packets(media, window, start, kept, stop, path, sound=None)
         assert path.stat().st_size
@@ -119,7 +117,13 @@ class Cutting:
             start = float(media.index.keyframe_times[key])
             begun = time.perf_counter()
             wish = Wish(start + SECONDS / 2, SECONDS, SECONDS - 2, SECONDS + 2)
-            cut(media, Order(wish, start - 4, start + SECONDS + 4), max_height=None, max_bytes=32 << 20, scratch=self.scratch)
+            cut(
+                media,
+                Order(wish, start - 4, start + SECONDS + 4),
+                max_height=None,
+                max_bytes=32 << 20,
+                scratch=self.scratch,
+            )
             return time.perf_counter() - begun
 
     def least_bytes(self, path: Path) -> int:

@@ -27,9 +27,7 @@ Span = tuple[float, float]
 
 def recall(highlights: Sequence[Span], snippets: Sequence[Span]) -> float:
     """The share of highlights of which some snippet shows enough."""
-    found = sum(
-        any(min(end, b) - max(start, a) >= OVERLAP_SECONDS for a, b in snippets) for start, end in highlights
-    )
+    found = sum(any(min(end, b) - max(start, a) >= OVERLAP_SECONDS for a, b in snippets) for start, end in highlights)
     return found / len(highlights)
 
 
@@ -47,7 +45,9 @@ def highlights(options: Options) -> Iterator[Row]:
     with Cutaway() as server, Origin(options.material) as origin:
         for seed in material.SEEDS[: options.count(len(material.SEEDS))]:
             film = material.planted(options.material, seed)
-            answer = run(lambda film=film: stream(server, origin.url(film.path.name), max_snippets=len(film.highlights)))
+            answer = run(
+                lambda film=film: stream(server, origin.url(film.path.name), max_snippets=len(film.highlights))
+            )
             shown = [(arrival.start, arrival.end) for arrival in answer.arrivals]
             recalls.append(recall(film.highlights, shown))
             baselines.append(uniform_recall(film.highlights, [end - start for start, end in shown], material.HOUR))

@@ -78,9 +78,7 @@ def pairs(
 
 def main() -> int:
     """Time both directions, print the table, say whether the goals are met."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=25, help="pairs per direction (default 25, at least 15)")
     parser.add_argument("--megabytes", type=float, default=10, help="size of the video (default 10)")
     options = parser.parse_args()

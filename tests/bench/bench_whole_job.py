@@ -141,7 +141,9 @@ def whole_job(options: Options) -> Iterator[Row]:
         path = material.hours(options.material, LONGEST_HOURS)
         with Cutaway() as server, Origin(options.material) as origin, Memory(server) as memory:
             answer = run(lambda: stream(server, origin.url(path.name), max_snippets=SNIPPETS))
-        yield Row(f"whole job, {LONGEST_HOURS} h, 180p", answer.seconds, "s", note=f"first {answer.arrivals[0].seconds:.1f} s")
+        yield Row(
+            f"whole job, {LONGEST_HOURS} h, 180p", answer.seconds, "s", note=f"first {answer.arrivals[0].seconds:.1f} s"
+        )
         yield from memory_rows(memory.peak_mb, f"{LONGEST_HOURS} h 180p")
 
 

@@ -25,19 +25,34 @@ from numpy.typing import NDArray
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 CLIP_SECONDS = 120
-GOPS = {"gop2": ("-g", "50", "-keyint_min", "50", "-sc_threshold", "0"),
-        "gop10": ("-g", "250", "-keyint_min", "250", "-sc_threshold", "0"),
-        "cuts": ("-g", "250", "-keyint_min", "12")}
+GOPS = {
+    "gop2": ("-g", "50", "-keyint_min", "50", "-sc_threshold", "0"),
+    "gop10": ("-g", "250", "-keyint_min", "250", "-sc_threshold", "0"),
+    "cuts": ("-g", "250", "-keyint_min", "12"),
+}
 """Keyframes every 2 s, every 10 s, and where the encoder sees a cut."""
 
 # Seconds, a source of pictures, how it moves, its grain, its sound, and how loud that is.
 _SHOTS = (
     (5.3, "testsrc2=s=960x540", "scroll=h=0.004", 5, "sine=f=330", 0.05),
     (9.1, "gradients=s=480x270:speed=0.02:seed=1", "null", 3, "anoisesrc=c=pink:seed=1", 0.1),
-    (6.4, "mandelbrot=s=480x270:start_scale=0.3:end_scale=0.01:end_pts=300", "null", 7, "anoisesrc=c=white:seed=2", 0.5),
+    (
+        6.4,
+        "mandelbrot=s=480x270:start_scale=0.3:end_scale=0.01:end_pts=300",
+        "null",
+        7,
+        "anoisesrc=c=white:seed=2",
+        0.5,
+    ),
     (8.7, "smptehdbars=s=960x540", "rotate=a=t/3", 5, "sine=f=1000", 0.2),
-    (7.2, "life=s=240x135:ratio=0.25:seed=3:mold=20:life_color=#ffd080:death_color=#203060", "null", 5,
-     "sine=f=220:b=4", 0.4),
+    (
+        7.2,
+        "life=s=240x135:ratio=0.25:seed=3:mold=20:life_color=#ffd080:death_color=#203060",
+        "null",
+        5,
+        "sine=f=220:b=4",
+        0.4,
+    ),
     (10.3, "perlin=s=480x270:octaves=3:tscale=0.6", "hue=h=t*20:s=3", 4, "anoisesrc=c=brown:seed=4", 0.3),
     (4.9, "zoneplate=s=480x270:kx2=40:ky2=40:kt=12", "null", 5, "sine=f=660:b=2", 0.7),
     (8.3, "colorspectrum=s=960x540", "scroll=h=0.02:v=0.01", 4, "anoisesrc=c=pink:seed=5", 0.02),
@@ -226,7 +241,10 @@ def _frames(events: list[_Event], random: np.random.Generator, seconds: int) -> 
         if event is not None and event.kind in ("highlight", "moving"):
             since = n - int(event.start * RATE)
             if since % (3 * RATE) == 0:  # a cut every three seconds
-                action, step = _scenery(random, 12), (int(random.integers(-9, 10)), int(random.choice((-14, -9, 9, 14))))
+                action, step = (
+                    _scenery(random, 12),
+                    (int(random.integers(-9, 10)), int(random.choice((-14, -9, 9, 14)))),
+                )
             picture = np.roll(action, (since * step[0], since * step[1]), (1, 2))
         luma = np.clip(picture[0] + noise[n % 16] + n // (20 * RATE) % 4, 16, 235).astype(np.uint8)
         yield luma.tobytes() + picture[1, ::2, ::2].tobytes() + picture[2, ::2, ::2].tobytes()

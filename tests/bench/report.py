@@ -97,9 +97,13 @@ def table(rows: Iterable[Row]) -> str:
         baseline = "" if row.baseline is None else f"{number(row.baseline)} {row.unit} {row.against}"
         ratio = "" if row.ratio is None else f"{number(row.ratio)}x"
         verdict = {True: "ok", False: "MISSED", None: "-"}[row.met]
-        lines.append((row.name, f"{number(row.value)} {row.unit}", baseline.strip(), ratio, row.goal, verdict, row.note))
+        lines.append(
+            (row.name, f"{number(row.value)} {row.unit}", baseline.strip(), ratio, row.goal, verdict, row.note)
+        )
     widths = [max(len(line[n]) for line in lines) for n in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def options(description: str | None) -> Options:

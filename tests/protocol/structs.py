@@ -84,9 +84,7 @@ quick = settings(max_examples=50, deadline=None)
 """For all property tests here: no deadline, because CI machines are shared and stall."""
 
 # Surrogates cannot be written as UTF-8, so they are no text for a message (see test_hostile).
-_TEXT = st.one_of(
-    st.text(), st.sampled_from(["", "\n", "a\r\nb", "\u2028\x00\x7f", "e\u0301 👩‍💻 العربية", '"\\/'])
-)
+_TEXT = st.one_of(st.text(), st.sampled_from(["", "\n", "a\r\nb", "\u2028\x00\x7f", "e\u0301 👩‍💻 العربية", '"\\/']))
 
 
 def _values(kind: inspect.Type) -> st.SearchStrategy[Any]:
@@ -148,11 +146,7 @@ def builtins(message: Struct) -> Any:
             written = {kind.tag_field: kind.tag} if kind.tag_field else {}
             for field in kind.fields:
                 item = getattr(value, field.name)
-                if (
-                    type(value).__struct_config__.omit_defaults
-                    and not field.required
-                    and item == field.default
-                ):
+                if type(value).__struct_config__.omit_defaults and not field.required and item == field.default:
                     continue
                 written[field.encode_name] = plain(item)
             return written

@@ -51,9 +51,7 @@ def test_example_decodes_and_encodes_to_itself(name: str, as_text: bool) -> None
     if struct is protocol.SearchRequest:
         # A request leaves out what is at its default, which says the same.
         specified = {
-            key: value
-            for key, value in specified.items()
-            if (key, value) not in {("image", None), ("source", "home")}
+            key: value for key, value in specified.items() if (key, value) not in {("image", None), ("source", "home")}
         }
     assert json.loads(encode(message)) == specified
     assert decode(encode(message)) == message
@@ -72,9 +70,7 @@ def test_values_of_the_examples_arrive() -> None:
 def test_unknown_extra_fields_are_ignored() -> None:
     """A newer server may add optional fields; an older client still reads the message."""
     frame = b'{"type":"snippet_complete","later":[{"x":1}],"metadata":{"src_video_url":"u","later":null}}'
-    assert protocol.decode_video(frame) == protocol.SnippetComplete(
-        metadata=protocol.SourceMetadata(src_video_url="u")
-    )
+    assert protocol.decode_video(frame) == protocol.SnippetComplete(metadata=protocol.SourceMetadata(src_video_url="u"))
 
 
 def test_absent_source_url_is_written_as_empty_text() -> None:
@@ -87,7 +83,5 @@ def test_absent_source_url_is_written_as_empty_text() -> None:
 
 def test_unset_extras_are_not_on_the_wire() -> None:
     metadata = protocol.SnippetMetadata(src_video_url="u", title="t", description="")
-    frame = protocol.encode_video(
-        protocol.Snippet(data=protocol.SnippetData(video_data=b"", metadata=metadata))
-    )
+    frame = protocol.encode_video(protocol.Snippet(data=protocol.SnippetData(video_data=b"", metadata=metadata)))
     assert json.loads(frame)["data"]["metadata"] == {"src_video_url": "u", "title": "t", "description": ""}

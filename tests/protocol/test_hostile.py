@@ -54,9 +54,7 @@ def test_any_json(decode: Decode, value: object) -> None:
 def test_damaged_frames(struct: type[Struct], data: st.DataObject) -> None:
     encode, decode = CODECS[struct]
     frame = encode(data.draw(messages(struct)))
-    start, end = sorted(
-        data.draw(st.lists(st.integers(0, len(frame)), min_size=2, max_size=2), label="replaced")
-    )
+    start, end = sorted(data.draw(st.lists(st.integers(0, len(frame)), min_size=2, max_size=2), label="replaced"))
     read_or_refuse(decode, frame[:start] + data.draw(st.binary(max_size=8), label="by") + frame[end:])
     read_or_refuse(decode, frame[:start])
 

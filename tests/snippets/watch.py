@@ -113,8 +113,11 @@ class Watched:
         before = time.monotonic()
         async with asyncio.timeout(100):
             client = await websocket_connect(self.url(url, **parameters), max_message_size=100 << 20)
-            while (frame := await client.read_message()) is not None:
-                messages.append(decode_video(frame))
+            try:
+                while (frame := await client.read_message()) is not None:
+                    messages.append(decode_video(frame))
+            finally:
+                client.close()
         seconds = time.monotonic() - before
         terminal = [isinstance(m, SnippetComplete | VideoError) for m in messages]
         assert terminal.count(True) == 1 and terminal[-1], f"not one terminal message at the end: {terminal}"
