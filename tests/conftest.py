@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from tornado.ioloop import IOLoop
 
+from cutaway_server.sample import make_sample
 from processes import ServerProcess, alive, children_of, command, descendants_of, wait_until
 
 LEAK_SECONDS = 3.0
@@ -129,3 +130,12 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
             assert stream is not None
             stream.close()
         wait_until(lambda server=server: not any(map(alive, server.descendants)))
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The film that ``cutaway demo`` makes for itself; it takes some seconds."""
+    path = tmp_path_factory.mktemp("sample") / "sample.mp4"
+    make_sample(path)
+    assert [each.name for each in path.parent.iterdir()] == ["sample.mp4"]
+    return path

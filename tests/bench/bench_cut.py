@@ -21,6 +21,7 @@ from pathlib import Path
 
 import material
 import numpy as np
+from gops import covering_bytes, index_bytes
 from origin import Origin
 from report import Options, Row, main
 
@@ -28,7 +29,6 @@ from cutaway_server.fetch.door import Door, Pass
 from cutaway_server.fetch.guard import Policy
 from cutaway_server.fetch.ranges import RemoteFile, resolve
 from cutaway_server.snippets.bounds import Wish
-from cutaway_server.snippets.check import top_boxes
 from cutaway_server.snippets.cut import Order, cut
 from cutaway_server.snippets.encode import encode
 from cutaway_server.snippets.media import Media
@@ -127,33 +127,11 @@ class Cutting:
             return time.perf_counter() - begun
 
     def least_bytes(self, path: Path) -> int:
-        """The index, and all packets of the GOPs that the 20 seconds touch, with their sound."""
+        """The index, and the GOPs that the 20 seconds touch."""
         media, key = self.open()
         with media:
-            times = media.index.keyframe_times
-            until = int(np.searchsorted(times, times[key] + SECONDS - 0.01))
-            end = float(times[until]) if until < len(times) else media.index.duration
-            total = 0
-            for stream in (media.video, media.audio):
-                if stream is not None:
-                    table = media.tables[stream.index]
-                    inside = (table.time >= times[key] - 0.001) & (table.time < end - 0.001)
-                    total += int(table.size[inside].sum())
-        return total + index_bytes(path)
-
-
-def index_bytes(path: Path) -> int:
-    """The size of a file's boxes other than the media data (ISO/IEC 14496-12 section 4.2)."""
-    total, at = 0, 0
-    with path.open("rb") as file:
-        while len(head := file.read(16)) == 16:
-            size = int.from_bytes(head[:4], "big")
-            if size == 1:
-                size = int.from_bytes(head[8:], "big")
-            total += 0 if top_boxes(head) == ["mdat"] else size
-            at += size
-            file.seek(at)
-    return total
+            start = float(media.index.keyframe_times[key])
+        return index_bytes(path) + covering_bytes(path, [(start, start + SECONDS)])
 
 
 def cutting(options: Options) -> Iterator[Row]:

@@ -13,15 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import material
-import numpy as np
+from gops import covering_bytes
 from origin import Origin
 from report import Options, Row, main
-from running import Answer, Arrival, Cutaway, Memory, run, stream
+from running import Answer, Cutaway, Memory, run, stream
 
 MOST_RATIO = 1.5
 MOST_OTHER_SHARE = 6.0
@@ -36,31 +35,6 @@ def nokey_seconds(path: Path) -> float:
     command = [material.FFMPEG, "-nostdin", "-v", "error", "-skip_frame", "nokey", "-i", str(path), "-f", "null", "-"]
     subprocess.run(command, check=True)
     return time.perf_counter() - start
-
-
-def own_bytes(path: Path, arrivals: Sequence[Arrival]) -> int:
-    """The size of the packets in all GOPs that snippets touch, with the sound beside them."""
-    with av.open(str(path)) as container:
-        video, audio = container.streams.video[0], container.streams.audio[0]
-        total = 0
-        tables = []
-        for stream_ in (video, audio):
-            entries = np.array([(e.timestamp, e.size, e.is_keyframe) for e in stream_.index_entries], np.int64)
-            tables.append((entries[:, 0] * float(stream_.time_base or 0), entries[:, 1], entries[:, 2] > 0))
-        times, sizes, keys = tables[0]
-        used = np.zeros(len(times), bool)
-        heard = np.zeros(len(tables[1][0]), bool)
-        starts = np.flatnonzero(keys)
-        edges = np.append(times[starts], np.inf)
-        for arrival in arrivals:
-            # Decoding times precede those of showing by a frame or two.
-            first = starts[max(np.searchsorted(edges, arrival.start + 0.01, "right") - 1, 0)]
-            following = int(np.searchsorted(edges, arrival.end - 0.1, "left"))
-            last = starts[following] if following < len(starts) else len(times)
-            used[first:last] = True
-            heard |= (tables[1][0] >= times[first]) & (tables[1][0] <= times[last - 1])
-        total = int(sizes[used].sum() + tables[1][1][heard].sum())
-    return total
 
 
 def scenedetect_seconds(path: Path) -> tuple[float, float] | None:
@@ -99,7 +73,7 @@ def whole_job(options: Options) -> Iterator[Row]:
                 with Memory(server) as memory:
                     answer = run(lambda path=path: stream(server, origin.url(path.name), max_snippets=SNIPPETS))
                 answers.append(answer)
-                others = origin.counts().bytes - own_bytes(path, answer.arrivals)
+                others = origin.counts().bytes - covering_bytes(path, [(a.start, a.end) for a in answer.arrivals])
                 shares.append(100 * others / path.stat().st_size)
                 for role, peak in memory.peak_mb.items():
                     peaks[role] = max(peaks.get(role, 0), peak)

@@ -32,7 +32,7 @@ from cutaway_server.snippets.moments import Limits
 STAGES: list[tuple[Any, str, str]] = [
     (source, "resolve", "resolve the URL"),
     (media.Media, "_open", "open the container"),
-    (media.Media, "_find_tables", "find the index's tables"),
+    (media.Media, "_read_index", "read the index"),
     (media, "build_index", "build the index"),
     (source.RemoteFile, "open", "make a reader"),
     (moments, "candidates", "candidates"),
@@ -113,9 +113,9 @@ def profile(path: Path, origin: Origin, latency: float) -> str:
         with clock.stage("pickle and unpickle the survey", network=False):
             parcel = pickle.dumps(known)
             known = pickle.loads(parcel)
-        order = jobs.SnippetOrder(known.first, request, known.index.duration, known.index.title, 32 << 20, quick=True)
+        order = jobs.SnippetOrder(moment=known.first, request=request, max_bytes=32 << 20, quick=True)
         with clock.stage("= make_snippet (second job)"):
-            done = jobs.make_snippet(known.source, order, scratch)
+            done = jobs.make_snippet(known.source, known.index, order, scratch)
         with clock.stage("pickle and unpickle the snippet", network=False):
             pickle.loads(pickle.dumps(done))
         text = clock.table() + f"\nsurvey {len(parcel) / 1e6:.1f} MB, snippet {len(done.frame or b'') / 1e6:.1f} MB"
@@ -125,9 +125,9 @@ def profile(path: Path, origin: Origin, latency: float) -> str:
         with clock.stage("= plan (beside it)"):
             plan = jobs.plan(known, limits)
         for moment in plan.moments[:1]:
-            order = jobs.SnippetOrder(moment, request, known.index.duration, known.index.title, 32 << 20)
+            order = jobs.SnippetOrder(moment=moment, request=request, max_bytes=32 << 20)
             with clock.stage("= make_snippet (a later one)"):
-                jobs.make_snippet(known.source, order, scratch)
+                jobs.make_snippet(known.source, known.index, order, scratch)
         return text + "\n\nafter it\n" + clock.table()
 
 

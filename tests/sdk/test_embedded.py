@@ -16,17 +16,8 @@ import pytest
 import cutaway
 from cutaway import Client
 from cutaway.embedded import _flags
-from cutaway_server.sample import _SHOTS, make_sample
+from cutaway_server.sample import _SHOTS
 from processes import alive, descendants_of, wait_until
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample video, which takes some seconds to make."""
-    path = tmp_path_factory.mktemp("sample") / "sample.mp4"
-    make_sample(path)
-    assert [each.name for each in path.parent.iterdir()] == ["sample.mp4"]
-    return path
 
 
 @pytest.fixture(scope="module")

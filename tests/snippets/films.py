@@ -14,7 +14,7 @@ from snippets.film import AAC, X264, ffmpeg
 Make = Callable[["Films", Path], None]
 _RECIPES: dict[str, Make] = {}
 
-SHORT = ("-t", "30")
+SHORT = ("-t", "14")
 COPY = ("-c", "copy")
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-threads", "2", "-b:v", "500k", "-g", "60")
 SENTENCES = (
@@ -114,7 +114,7 @@ _from_master("yuv444.mp4", *SHORT, *X264, "-pix_fmt", "yuv444p", *AAC)
 _from_master("ten_bit.mp4", *SHORT, *X264, "-pix_fmt", "yuv420p10le", *AAC)
 _from_master("odd.webm", *SHORT, "-vf", "scale=321:181", *VP9, "-c:a", "libopus")
 _from_master("no_b.mp4", *SHORT, *X264, "-bf", "0", *AAC)
-_from_master("open_gop.mp4", *SHORT, *X264, "-x264-params", "open-gop=1:keyint=40:min-keyint=40:scenecut=0", *AAC)
+_from_master("open_gop.mp4", *SHORT, *X264, "-x264-params", "open-gop=1:keyint=250:min-keyint=5", *AAC)
 _from_master("long_gop.mp4", *SHORT, *X264, "-g", "9999", "-sc_threshold", "0", *AAC)
 
 

@@ -30,7 +30,11 @@ def check_clips(answer: Answer, source: Path) -> None:
     assert answer.snippets
     with av.open(str(source)) as opened:
         has_sound = bool(opened.streams.audio)
-    heard = film.BEEPS if has_sound else ()
+        origin = (opened.start_time or 0) / av.time_base
+        first = next(opened.decode(video=0))
+        # Some files show their first frame later than their first sound: that is how they are, and stay.
+        lead = float(first.pts * first.time_base) - origin
+    heard = [t - origin - lead for t in film.onsets(source.read_bytes())] if has_sound else []
     for clip, (start, end) in zip(answer.clips, answer.spans, strict=True):
         boxes = top_boxes(clip)
         assert boxes[0] == "ftyp"
@@ -38,8 +42,8 @@ def check_clips(answer: Answer, source: Path) -> None:
         shown = film.read_frames(clip)
         numbers = [frame.number for frame in shown]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "frames are missing or out of order"
-        assert abs(start - numbers[0] * FRAME) <= FRAME + 1e-3
-        assert abs(end - (numbers[-1] + 1) * FRAME) <= FRAME + 1e-3
+        assert abs(start - lead - numbers[0] * FRAME) <= FRAME + 1e-3
+        assert abs(end - lead - (numbers[-1] + 1) * FRAME) <= FRAME + 1e-3
         for frame in shown:
             assert abs(frame.time - (frame.number - numbers[0]) * FRAME) < FRAME / 2
         assert film.read_frames(clip, ignore_editlist="1")[0].time == 0
@@ -47,8 +51,9 @@ def check_clips(answer: Answer, source: Path) -> None:
             context = opened.streams.video[0].codec_context
             assert (context.codec.canonical_name, context.pix_fmt) == ("h264", "yuv420p")
             assert [s.codec_context.codec.canonical_name for s in opened.streams.audio] == ["aac"] * has_sound
-        inside = [(b - numbers[0]) * FRAME for b in heard if numbers[0] + 1 <= b <= numbers[-1] - 2]
         if has_sound:
+            begin = numbers[0] * FRAME
+            inside = [t - begin for t in heard if 0.06 <= t - begin <= len(numbers) * FRAME - 0.1]
             assert inside, "no beep to measure"
             measured = film.onsets(clip)
             for beep in inside:
@@ -74,8 +79,8 @@ def test_packets_are_the_sources_own(watched: Watched, films: Films, name: str) 
         if name not in ("silent.mp4", "mp3.mp4"):
             sounds = film.packets(clip, "audio")
             all_sounds = film.packets(films.data(name), "audio")
-            first = all_sounds.index(sounds[0])
-            assert sounds == all_sounds[first : first + len(sounds)]
+            runs = (all_sounds[n : n + len(sounds)] for n in range(len(all_sounds)))
+            assert sounds in runs
 
 
 @pytest.mark.parametrize("name", ENCODED)
@@ -121,14 +126,26 @@ def test_a_rotated_film_stays_rotated(watched: Watched, films: Films) -> None:
         assert frame.height > frame.width
 
 
-@pytest.mark.parametrize(("name", "frames"), [("half_second.mp4", 12), ("one_frame.mp4", 1)])
-def test_a_very_short_video_is_one_whole_snippet(watched: Watched, films: Films, name: str, frames: int) -> None:
-    answer = watched.ask(films[name])
-    assert answer.complete, answer.error
-    (clip,) = answer.clips
+def test_a_very_short_video_is_one_whole_snippet(watched: Watched, films: Films) -> None:
+    answer = watched.ask(films["half_second.mp4"])
+    check_clips(answer, films["half_second.mp4"])
     ((start, end),) = answer.spans
-    assert [f.number for f in film.read_frames(clip)] == list(range(frames))
-    assert (start, round(end * film.RATE)) == (0, frames)
+    assert (start, round(end * film.RATE)) == (0, 12)
+
+
+def test_a_single_picture(watched: Watched, films: Films) -> None:
+    """Nothing happens in it; if it is shown all the same, then as it is."""
+    answer = watched.ask(films["one_frame.mp4"])
+    assert answer.complete, answer.error
+    assert [f.number for clip in answer.clips for f in film.read_frames(clip)] in ([], [0])
+
+
+def test_the_open_gops_are_open(films: Films) -> None:
+    """Or the tests of them prove nothing: pictures shown before the keyframe that they follow in the file."""
+    with av.open(str(films["open_gop.mp4"])) as opened:
+        packets = [p for p in opened.demux(video=0) if p.size]
+    keys = [n for n, p in enumerate(packets) if p.is_keyframe]
+    assert sum(packets[n + 1].pts < packets[n].pts for n in keys[1:-1]) >= 2
 
 
 def test_little_of_a_file_is_read(watched: Watched, films: Films) -> None:
