@@ -44,9 +44,8 @@ def draw(number: int, shot: int, width: int = WIDTH, height: int = HEIGHT) -> by
 
 def _planes(luma: NDArray[np.float32], shot: int) -> bytes:
     height, width = luma.shape
-    u, v = 60 + 136 * ((shot * 3) % 8) // 7, 60 + 136 * ((shot * 5 + 3) % 8) // 7
-    chroma = np.full((2, height // 2, width // 2), 0, np.uint8)
-    chroma[0], chroma[1] = u, v
+    chroma = np.empty((2, height // 2, width // 2), np.uint8)
+    chroma[0], chroma[1] = colour_of(shot)
     return np.clip(luma, 16, 235).astype(np.uint8).tobytes() + chroma.tobytes()
 
 
@@ -194,3 +193,17 @@ def psnr(one: av.VideoFrame, other: av.VideoFrame) -> float:
     """Peak signal-to-noise ratio of two frames' luma, in dB."""
     a, b = (f.to_ndarray(format="gray").astype(np.float64) for f in (one, other))
     return float(10 * np.log10(255**2 / max(((a - b) ** 2).mean(), 1e-9)))
+
+
+def colour_of(shot: int) -> tuple[int, int]:
+    """The chroma that all of a shot has; the shots repeat their colours after eight."""
+    return 60 + 136 * ((shot * 3) % 8) // 7, 60 + 136 * ((shot * 5 + 3) % 8) // 7
+
+
+def read_colour(frame: av.VideoFrame) -> int:
+    """Which of the first eight shots a frame is of, by its colour."""
+    planes = frame.reformat(format="yuv420p").to_ndarray()
+    height, width = frame.height, frame.width
+    flat = planes.reshape(-1)[width * height :]
+    u, v = (float(np.median(p)) for p in np.split(flat, 2))
+    return min(range(8), key=lambda k: abs(colour_of(k)[0] - u) + abs(colour_of(k)[1] - v))

@@ -114,8 +114,17 @@ _from_master("yuv444.mp4", *SHORT, *X264, "-pix_fmt", "yuv444p", *AAC)
 _from_master("ten_bit.mp4", *SHORT, *X264, "-pix_fmt", "yuv420p10le", *AAC)
 _from_master("odd.webm", *SHORT, "-vf", "scale=321:181", *VP9, "-c:a", "libopus")
 _from_master("no_b.mp4", *SHORT, *X264, "-bf", "0", *AAC)
-_from_master("open_gop.mp4", *SHORT, *X264, "-x264-params", "open-gop=1:keyint=250:min-keyint=5", *AAC)
 _from_master("long_gop.mp4", *SHORT, *X264, "-g", "9999", "-sc_threshold", "0", *AAC)
+
+
+@_recipe("open_gop.mp4")
+def _(films: Films, path: Path) -> None:
+    """One long shot; every keyframe but the first is followed by pictures that are shown before it."""
+    frames = b"".join(film.number_on(film.draw(n, 0), n) for n in range(350))
+    wav = path.with_suffix(".wav")
+    wav.write_bytes(film.sound(14, film.BEEPS))
+    gops = ("-x264-params", "open-gop=1:keyint=40:min-keyint=40:scenecut=0:bframes=3:b-adapt=0")
+    ffmpeg(*film.raw_input(), "-i", wav, *X264, *gops, *AAC, path, stdin=frames)
 
 
 # --- what is said and named --------------------------------------------------------------------------------
@@ -175,7 +184,7 @@ def _(films: Films, path: Path) -> None:
 def _(films: Films, path: Path) -> None:
     """One lively minute, again and again for four, then a minute of other shots."""
     loop = list(tiny([(k, 75) for k in range(4)]))
-    _long(path, loop * 4 + list(tiny([(5, 80), (6, 70), (7, 80), (9, 70)])))
+    _long(path, loop * 4 + list(tiny([(5, 80), (6, 70), (7, 80), (4, 70)])))
 
 
 @_recipe("black.mp4")
@@ -183,6 +192,13 @@ def _(films: Films, path: Path) -> None:
     """Two minutes of black silence."""
     black = b"\x10" * (128 * 72) + b"\x80" * (64 * 72)
     _long(path, [black] * 600, hum=0.0)
+
+
+@_recipe("dark.mp4")
+def _(films: Films, path: Path) -> None:
+    """Two minutes of a voice (a tone) in the dark."""
+    black = b"\x10" * (128 * 72) + b"\x80" * (64 * 72)
+    _long(path, [black] * 600, hum=0.3)
 
 
 @_recipe("still_silent.mp4")
@@ -208,6 +224,20 @@ def _(films: Films, path: Path) -> None:
     path.with_suffix(".wav").write_bytes(wav)
     picture = ("-c:v", "libx264", "-preset", "veryfast", "-g", "25", *AAC, "-movflags", "+faststart")
     ffmpeg(*film.raw_input(*TINY), "-i", path.with_suffix(".wav"), *picture, path, stdin=b"".join(frames))
+
+
+@_recipe("flash.mp4")
+def _(films: Films, path: Path) -> None:
+    """One shot of six seconds, with a flash of one frame in it, and one of two."""
+    frames = [film.draw(n, 2) for n in range(150)]
+    frames[60] = frames[100] = frames[101] = b"\xeb" * (320 * 180) + b"\x80" * (160 * 180)
+    ffmpeg(*film.raw_input(), *X264, path, stdin=b"".join(frames))
+
+
+@_recipe("huge.mp4")
+def _(films: Films, path: Path) -> None:
+    """Two frames of 24 megapixels in a few kilobytes."""
+    ffmpeg("-f", "lavfi", "-i", "color=s=6000x4000:d=0.08", "-c:v", "libx264", "-preset", "ultrafast", path)
 
 
 @_recipe("heavy.mp4")

@@ -34,6 +34,7 @@ SHORT_GOP_SECONDS = 4.0
 LEAD_SECONDS = 3.0
 EARLY_KEYFRAME_SECONDS = 6.0
 """How much farther (seconds) a keyframe may be from the ideal beginning for being where a shot begins."""
+TEXT_MARGIN_SECONDS = 20.0
 BLACK_SHARE = 0.6
 STILL_SHARE = 0.97
 
@@ -85,6 +86,8 @@ def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, s
     window = read_window(media, key, order.high)
     if not window.video:
         raise Declined("no frames")
+    if media.index.exact:  # The window's own captions begin and end in the middle of sentences.
+        window.cues = media.cues([(order.low - TEXT_MARGIN_SECONDS, order.high + TEXT_MARGIN_SECONDS)])[0]
     seen = look_through(media, window, around=order.wish.anchor, max_frames=QUICK_FRAMES if order.quick else None)
     if not seen.shots.signatures:
         raise Declined("nothing decodes")

@@ -137,14 +137,10 @@ def look_at(media: Media, places: Sequence[Candidate], limits: Limits, *, listen
         for n, samples in enumerate(media.sound([(c.anchor - half, c.anchor + half) for c in places])):
             levels[n] = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) if len(samples) else 0.0
     reach = limits.length / 2 + moments.room(index)
+    told = media.cues([(c.anchor - reach, c.anchor + reach) for c in places])
     return [
-        replace(
-            place,
-            look=pictures.get(key),
-            level=level,
-            sentences=tuple(_near(sentences(media.cues(place.anchor - reach, place.anchor + reach)), place, limits)),
-        )
-        for place, key, level in zip(places, keys, levels, strict=True)
+        replace(place, look=pictures.get(key), level=level, sentences=tuple(_near(sentences(cues), place, limits)))
+        for place, key, level, cues in zip(places, keys, levels, told, strict=True)
     ]
 
 

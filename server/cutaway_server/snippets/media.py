@@ -298,23 +298,25 @@ class Media:
         assert self.audio is not None
         return listen(self.audio.codec_context, packets)
 
-    def cues(self, start: float, end: float) -> list[Cue]:
-        """The captions shown between two times, where the index tells their places."""
+    def cues(self, stretches: Sequence[tuple[float, float]]) -> list[list[Cue]]:
+        """The captions shown in stretches of time, where the index tells their places; else empty lists."""
         if self.text is None or not self.index.exact:
-            return []
-        table = self.packets[self.text.index].between(start - LONGEST_CUE_SECONDS, end + LONGEST_CUE_SECONDS)
-        spans = packet_spans(table)
-        self.file.prefetch(spans, wait=False)
+            return [[] for _ in stretches]
+        margin = LONGEST_CUE_SECONDS
+        tables = [self.packets[self.text.index].between(start - margin, end + margin) for start, end in stretches]
+        self.file.prefetch([span for table in tables for span in packet_spans(table)], wait=False)
         found = []
-        for n, span in enumerate(spans):
-            packet = self._packet_at(span)
-            text = plain_text(bytes(packet), self.text.codec_context.name) if packet else ""
-            shown = float(table.time[n])
-            following = float(table.time[n + 1]) if n + 1 < len(spans) else shown + 5.0
-            if text and shown < end:
-                found.append(Cue(shown, following, text))
+        for table, (start, end) in zip(tables, stretches, strict=True):
+            cues = []
+            followings = [*table.time[1:], *table.time[-1:] + 5.0]
+            for span, shown, following in zip(packet_spans(table), table.time, followings, strict=True):
+                packet = self._packet_at(span)
+                text = plain_text(bytes(packet), self.text.codec_context.name) if packet else ""
+                if text and shown < end and following > start:
+                    cues.append(Cue(float(shown), float(following), text))
+            found.append(cues)
         self.file.release()
-        return [cue for cue in found if cue.end > start]
+        return found
 
 
 def describe(file: ByteFile) -> str:

@@ -6,6 +6,7 @@ are no words to go by, the title and description say what is known, which is pla
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
@@ -86,9 +87,9 @@ def title_from_speech(sentences: Sequence[Sentence], taken: Collection[str] = ()
     if not phrases:
         return ""
     title = phrases[0]
-    others = [p for p in phrases[1:] if not set(_content(p)) & set(_content(title))]
-    if others and len(title.split()) < 3:
-        title = f"{title}, {others[0]}"
+    if len(title.split()) == 1:  # One word says too little.
+        others = (p for p in phrases[1:] if not set(_content(p)) & set(_content(title)))
+        title = ", ".join([title, *itertools.islice(others, 1)])
     title = title[:MAX_TITLE_CHARACTERS]
     return title[:1].upper() + title[1:]
 
