@@ -82,7 +82,11 @@ def _from_film(name: str, *arguments: str, before: tuple[str, ...] = (), source:
 
 # --- containers --------------------------------------------------------------------------------------------
 
-_from_master("film.mp4", *X264, *AAC, "-movflags", "+faststart")
+KEYFRAMES = ",".join(f"{cut / film.RATE:.2f}" for cut in film.CUTS)
+"""Where shots begin, as most encoders do by themselves."""
+
+_from_master("film.mp4", *X264, "-force_key_frames", KEYFRAMES, *AAC, "-movflags", "+faststart")
+_from_master("steady.mp4", *X264, "-g", "25", "-sc_threshold", "0", *AAC)
 _from_film("moov_last.mp4", *SHORT, *COPY)
 _from_film("film.mov", *SHORT, *COPY)
 _from_film("film.mkv", *COPY)
@@ -106,9 +110,10 @@ def _(films: Films, path: Path) -> None:
 
 # --- codecs ------------------------------------------------------------------------------------------------
 
-_from_master("vp9.webm", *SHORT, *VP9, "-c:a", "libopus")
+_from_master("vp9.webm", "-t", "30", *VP9, "-c:a", "libopus")
+_from_master("vp9_large.webm", *SHORT, "-vf", "scale=1280:720,noise=alls=30:allf=t", *VP9, "-an")
 _from_master("vp8.webm", *SHORT, "-c:v", "libvpx", *VP9[2:], "-c:a", "libvorbis")
-_from_master("mpeg4.mp4", *SHORT, "-c:v", "mpeg4", "-q:v", "3", "-bf", "2", *AAC)
+_from_master("mpeg4.mp4", "-t", "30", "-c:v", "mpeg4", "-q:v", "3", "-bf", "2", *AAC)
 _from_master("hevc.mp4", *SHORT, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", *AAC)
 _from_master("yuv444.mp4", *SHORT, *X264, "-pix_fmt", "yuv444p", *AAC)
 _from_master("ten_bit.mp4", *SHORT, *X264, "-pix_fmt", "yuv420p10le", *AAC)
@@ -228,9 +233,9 @@ def _(films: Films, path: Path) -> None:
 
 @_recipe("flash.mp4")
 def _(films: Films, path: Path) -> None:
-    """One shot of six seconds, with a flash of one frame in it, and one of two."""
+    """One shot of six seconds with two flashes of one frame."""
     frames = [film.draw(n, 2) for n in range(150)]
-    frames[60] = frames[100] = frames[101] = b"\xeb" * (320 * 180) + b"\x80" * (160 * 180)
+    frames[60] = frames[101] = b"\xeb" * (320 * 180) + b"\x80" * (160 * 180)
     ffmpeg(*film.raw_input(), *X264, path, stdin=b"".join(frames))
 
 

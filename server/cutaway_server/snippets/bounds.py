@@ -70,7 +70,7 @@ class Bounds:
     copied: bool
 
 
-def choose(stretch: Stretch, wish: Wish, *, encode_cost: float | None) -> Bounds | None:
+def choose(stretch: Stretch, wish: Wish, *, encode_cost: float | None, spare_sentences: bool = True) -> Bounds | None:
     """The best bounds in the stretch.
 
     Parameters
@@ -79,30 +79,27 @@ def choose(stretch: Stretch, wish: Wish, *, encode_cost: float | None) -> Bounds
         Seconds of work to encode one second of this video, or None if only copying is possible. A copy is preferred
         unless it would begin in the middle of a sentence or show a flash of another shot.
 
+    spare_sentences
+        Neither begin nor end inside a sentence.
+
     Returns
     -------
     Bounds or None
-        None when nothing in the stretch keeps the limits. If no pair spares every sentence, sentences are cut.
+        None when nothing in the stretch keeps the limits.
     """
-    copies = _best(stretch, wish, stretch.starts, stretch.ends, spare_sentences=True)
+    copies = _best(stretch, wish, stretch.starts, stretch.ends, spare_sentences)
     if encode_cost is not None and (copies is None or copies[0] < 0):
-        begins = sorted(
-            {*_on_frames(stretch, stretch.boundaries), *_on_frames(stretch, (s.start - 0.1 for s in stretch.sentences))}
-        )
-        encoded = _best(stretch, wish, begins or stretch.frames, stretch.frames, spare_sentences=True)
+        wanted = (*stretch.boundaries, *(s.start - 0.1 for s in stretch.sentences))
+        begins = sorted(set(_on_frames(stretch, wanted))) or stretch.frames
+        encoded = _best(stretch, wish, begins, stretch.frames, spare_sentences)
         price = min(0.5 + encode_cost * wish.length / 4, 2.0)
         if encoded and (copies is None or encoded[0] - price > copies[0]):
             return Bounds(encoded[1], encoded[2], copied=False)
-    if copies is None:
-        copies = _best(stretch, wish, stretch.starts, stretch.ends, spare_sentences=False)
-    if copies is None and encode_cost is not None:
-        encoded = _best(stretch, wish, stretch.frames, stretch.frames, spare_sentences=False)
-        return Bounds(encoded[1], encoded[2], copied=False) if encoded else None
     return Bounds(copies[1], copies[2], copied=True) if copies else None
 
 
 def _best(
-    stretch: Stretch, wish: Wish, starts: Sequence[float], ends: Sequence[float], *, spare_sentences: bool
+    stretch: Stretch, wish: Wish, starts: Sequence[float], ends: Sequence[float], spare_sentences: bool
 ) -> tuple[float, float, float] | None:
     """The pair with the highest score, as (score, start, end)."""
     begins = [(a, score) for a in starts if (score := _rate_start(stretch, a, spare_sentences)) is not None]
@@ -167,7 +164,8 @@ def _thinned(stretch: Stretch, ends: Sequence[float]) -> list[float]:
     """Few of many end points: those at boundaries, sentence ends and pauses, and one every half second."""
     if not ends:
         return []
-    wanted = [*stretch.boundaries, *stretch.pauses, *(s.end + 0.15 for s in stretch.sentences)]
+    wanted = [*stretch.boundaries, *stretch.pauses]
+    wanted += [at for s in stretch.sentences for at in (s.start - 0.1, s.end + 0.15)]
     wanted += [ends[0] + n / 2 for n in range(int((ends[-1] - ends[0]) * 2) + 1)] + [ends[-1]]
     chosen: set[float] = set()
     for at in wanted:

@@ -48,7 +48,8 @@ class Order:
     high: float
     quick: bool = False
     """Be early rather than thorough: for the first snippet."""
-    keep_black: bool = False
+    lenient: bool = False
+    """Take what is second best, too (:class:`SecondBest`)."""
     keep_whole: bool = False
     """Show the whole stretch, as for a video shorter than the shortest snippet."""
 
@@ -68,8 +69,11 @@ class Declined(Exception):
     """There is nothing worth showing at this place."""
 
 
-class Dark(Declined):
-    """The picture is black, but there is sound."""
+class SecondBest(Declined):
+    """There is something, to be shown only if the video has nothing better.
+
+    That is sound with a black picture ("black"), or a place where no snippet spares every sentence ("sentence").
+    """
 
 
 def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, scratch: Path) -> Clip:
@@ -92,7 +96,14 @@ def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, s
     if not seen.shots.signatures:
         raise Declined("nothing decodes")
     copyable = can_copy_video(media.index, max_height)
-    bounds = _whole(window, copyable) if order.keep_whole else _choose(media, window, seen, order, copyable)
+    if order.keep_whole:
+        bounds = _whole(window, copyable)
+    else:
+        bounds = _choose(media, window, seen, order, copyable, spare_sentences=True)
+        if bounds is None and (rough := _choose(media, window, seen, order, copyable, spare_sentences=False)):
+            if not order.lenient:
+                raise SecondBest("sentence")
+            bounds = rough
     if bounds is None:
         raise Declined("too short")
     decline_dull(seen, bounds, order)
@@ -122,14 +133,16 @@ def first_keyframe(media: Media, order: Order) -> int:
     return min(inside, key=price) if inside else before
 
 
-def _choose(media: Media, window: Window, seen: Seen, order: Order, copyable: bool) -> Bounds | None:
+def _choose(
+    media: Media, window: Window, seen: Seen, order: Order, copyable: bool, *, spare_sentences: bool
+) -> Bounds | None:
     stretch = stretch_of(window, seen).inside(order.low, order.high)
     if not copyable:
-        bounds = choose(stretch.encoded(), order.wish, encode_cost=None)
+        bounds = choose(stretch.encoded(), order.wish, encode_cost=None, spare_sentences=spare_sentences)
         return replace(bounds, copied=False) if bounds else None
     video = media.index.video
     cost = video.width * video.height / FULL_HD * video.frames_per_second / ENCODED_FRAMES_PER_SECOND
-    return choose(stretch, order.wish, encode_cost=cost)
+    return choose(stretch, order.wish, encode_cost=cost, spare_sentences=spare_sentences)
 
 
 def _whole(window: Window, copyable: bool) -> Bounds | None:
@@ -153,8 +166,8 @@ def decline_dull(seen: Seen, bounds: Bounds, order: Order) -> None:
     black = shots.black() > BLACK_SHARE
     if black and silent:
         raise Declined("black and silent")
-    if black and not order.keep_black:
-        raise Dark("black")
+    if black and not order.lenient:
+        raise SecondBest("black")
     if silent and shots.still() > STILL_SHARE:
         raise Declined("still and silent")
 

@@ -17,7 +17,7 @@ from cutaway_server.fetch.door import Pass
 from cutaway_server.snippets import looks, moments, words
 from cutaway_server.snippets.bounds import Wish
 from cutaway_server.snippets.captions import Sentence, sentences
-from cutaway_server.snippets.cut import Clip, Dark, Declined, Order, cut
+from cutaway_server.snippets.cut import Clip, Declined, Order, SecondBest, cut
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.moments import Candidate, Limits, Moment, Plan
@@ -49,8 +49,8 @@ class Cut:
     start: float = 0.0
     end: float = 0.0
     reason: str = ""
-    dark: bool = False
-    """Declined only because it is black: there is sound."""
+    second_best: bool = False
+    """Declined, but better than nothing; ``reason`` says why."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class SnippetOrder:
     """Send it after a check of structure and keyframes."""
     whole: bool = False
     """Show all of the moment's territory."""
-    black: bool = False
-    """Allow black pictures with sound, for videos that have nothing else."""
+    lenient: bool = False
+    """Take what is second best."""
 
 
 def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: int) -> Survey:
@@ -173,7 +173,7 @@ def make_snippet(source: Source, index: Index, order: SnippetOrder, scratch: Pat
                     moment.low,
                     moment.high,
                     quick=order.quick,
-                    keep_black=order.black,
+                    lenient=order.lenient,
                     keep_whole=order.whole,
                 ),
                 max_height=request.max_height,
@@ -181,7 +181,7 @@ def make_snippet(source: Source, index: Index, order: SnippetOrder, scratch: Pat
                 scratch=scratch,
             )
         except Declined as declined:
-            return Cut(None, reason=str(declined), dark=isinstance(declined, Dark))
+            return Cut(None, reason=str(declined), second_best=isinstance(declined, SecondBest))
         language = media.language
     title = moment.title or _own_title(clip, moment, index.title, language)
     metadata = protocol.SnippetMetadata(

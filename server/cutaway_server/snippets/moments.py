@@ -94,7 +94,10 @@ def room(index: Index) -> float:
 
 def spacing(index: Index, limits: Limits) -> float:
     """The least distance (seconds) between the anchors of two moments."""
-    return max(limits.length + 2.0, min(index.duration / (6 * limits.max_snippets), 4 * limits.length))
+    apart = max(limits.length + 2.0, min(index.duration / (6 * limits.max_snippets), 4 * limits.length))
+    if index.has_text:  # Each needs its room, as far as there is room for all.
+        apart = max(apart, min(limits.length + 2 * TEXT_ROOM_SECONDS, index.duration / (wanted(index, limits) + 1)))
+    return apart
 
 
 def robust_scores(values: NDArray[np.floating]) -> Floats:

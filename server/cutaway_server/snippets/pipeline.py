@@ -34,6 +34,8 @@ PRELOAD = ("cutaway_server.snippets.jobs", "yake")
 """Imported before any worker is forked: the jobs, and with them all that is heavy."""
 LANES = 2
 """Snippets of one request that are in work at a time."""
+FEW = 4
+"""What a long video gives at least."""
 SURVEY_SECONDS, PLAN_SECONDS, CUT_SECONDS = 42.0, 90.0, 150.0
 CPU_SECONDS = 300.0
 
@@ -117,7 +119,7 @@ class _Work:
         self._delivered = 0
         self._in_work = 0
         self._fault: Fault | None = None
-        self._dark: list[Moment] = []
+        self._second_best: list[tuple[str, Moment]] = []
         self._titles: set[str] = set()
 
     async def run(self) -> None:
@@ -150,9 +152,7 @@ class _Work:
                     await self._rest(known, group)
         except* Fault as faults:
             raise faults.exceptions[0] from None
-        if not self._delivered:
-            for moment in self._dark[: known.wanted]:
-                await self._deliver(known, moment, black=True)
+        await self._second(known)
         if not self._delivered and self._fault:
             raise self._fault
 
@@ -169,7 +169,14 @@ class _Work:
         for _ in range(LANES):
             group.create_task(lane())
 
-    async def _deliver(self, known: jobs.Survey, moment: Moment, *, quick: bool = False, black: bool = False) -> None:
+    async def _second(self, known: jobs.Survey) -> None:
+        """Turn to what is second best: cut sentences before there are too few snippets, black pictures before none."""
+        for reason, least in ("sentence", min(known.wanted, FEW)), ("black", 1):
+            for moment in [m for why, m in self._second_best if why == reason]:
+                if self._delivered < least:
+                    await self._deliver(known, moment, lenient=True)
+
+    async def _deliver(self, known: jobs.Survey, moment: Moment, *, quick: bool = False, lenient: bool = False) -> None:
         """Cut one moment and send it, unless there is nothing to show."""
         self._in_work += 1
         try:
@@ -178,7 +185,7 @@ class _Work:
                 request=self._request,
                 quick=quick,
                 whole=known.short,
-                black=black,
+                lenient=lenient,
                 max_bytes=int(self._settings.message_limit),
             )
             done = await self._workers.run(
@@ -197,11 +204,11 @@ class _Work:
             self._in_work -= 1
         if done.frame is None:
             log.info("nothing to show around %.1f s: %s", moment.anchor, done.reason)
-            if done.dark:
-                self._dark.append(moment)
+            if done.second_best:
+                self._second_best.append((done.reason, moment))
             return
         if done.title in self._titles:  # Two that were in work side by side came to the same title.
-            await self._deliver(known, replace(moment, title=f"{done.title}, at {clock(done.start)}"), black=black)
+            await self._deliver(known, replace(moment, title=f"{done.title}, at {clock(done.start)}"), lenient=lenient)
             return
         self._titles.add(done.title)
         self._delivered += 1

@@ -51,8 +51,9 @@ class Window:
 def window_spans(media: Media, key: int, end: float) -> list[Span]:
     """The byte ranges that hold everything from a keyframe to a time: what :func:`read_window` reads."""
     index = media.index
-    start, position = float(index.keyframe_times[key]), int(index.keyframe_positions[key])
+    start = float(index.keyframe_times[key])
     if not index.exact:
+        position = int(index.keyframe_positions[_reading_from(media, key)])
         later = index.keyframe_positions[(index.keyframe_times >= end) & (index.keyframe_positions > position)]
         return [(position, int(later.min()) if len(later) else media.file.size)]
     tables = [
@@ -61,6 +62,14 @@ def window_spans(media: Media, key: int, end: float) -> list[Span]:
     ]
     positions, sizes = [t.position for t in tables], [t.size for t in tables]
     return merged(np.concatenate(positions), np.concatenate(sizes))
+
+
+def _reading_from(media: Media, key: int) -> int:
+    """The keyframe at which to begin reading.
+
+    Where captions are found only by reading on, the sentence that is going on when the window begins has begun before.
+    """
+    return max(key - 1, 0) if media.text is not None and not media.index.exact else key
 
 
 def read_window(media: Media, key: int, end: float) -> Window:
@@ -81,7 +90,7 @@ def read_window(media: Media, key: int, end: float) -> Window:
         frame_seconds=1 / media.index.video.frames_per_second,
     )
     try:
-        _demux(media, window, int(media.index.keyframe_ticks[key]), end)
+        _demux(media, window, key, end)
     except (av.FFmpegError, EOFError):
         if media.file.failure:
             raise media.file.failure from None
@@ -90,10 +99,13 @@ def read_window(media: Media, key: int, end: float) -> Window:
     return window
 
 
-def _demux(media: Media, window: Window, timestamp: int, end: float) -> None:
+def _demux(media: Media, window: Window, key: int, end: float) -> None:
+    ticks = media.index.keyframe_ticks
     # Half a frame later, because the demuxer takes the time for a pts and rounds down to a keyframe.
     half_frame = int(window.frame_seconds / 2 / window.video_base)
-    media.container.seek(timestamp + half_frame, stream=media.video, backward=True)
+    begin = _reading_from(media, key)
+    media.container.seek(int(ticks[begin]) + half_frame, stream=media.video, backward=True)
+    first = int(ticks[key]) - half_frame if begin < key else None
     pending = {s.index for s in (media.video, media.audio) if s is not None}
     start: float | None = None
     total = 0
@@ -117,7 +129,7 @@ def _demux(media: Media, window: Window, timestamp: int, end: float) -> None:
         sample = Sample(packet, packet.pts, packet.duration or 0, packet.is_keyframe)
         if packet.stream is media.audio:
             window.audio.append(sample)
-        elif start is not None or packet.is_keyframe:
+        elif start is not None or (packet.is_keyframe and (first is None or packet.pts >= first)):
             start = at if start is None else start
             window.video.append(sample)
 

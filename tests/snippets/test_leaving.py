@@ -1,0 +1,214 @@
+"""Clients that leave and workers that die, in every stage, with the real server and real jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from cutaway.protocol import Progress, Snippet, VideoMessage, decode_video
+from processes import alive, wait_until
+from servers import Resource
+from snippets.films import Films
+from snippets.test_sources import check_clips
+from snippets.watch import Watched, running
+
+GONE_SECONDS = 0.1
+LATEST_SECONDS = 3.0
+TRIES = 4
+"""The limit is the design's. Another program may take the processor for so long, but not each time."""
+
+SLOW = 0.15
+
+
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with running(tmp_path_factory.mktemp("one"), workers=1) as watched:
+        yield watched
+
+
+def is_stage(stage: str) -> Callable[[VideoMessage], bool]:
+    """The message after which a request is in a stage."""
+    return lambda m: isinstance(m, Progress) and m.stage == stage and m.fraction < 1
+
+
+def is_surveyed(message: VideoMessage) -> bool:
+    """The message after which the first snippet is being cut."""
+    return isinstance(message, Progress) and message.stage == "resolve" and message.fraction == 1
+
+
+def is_snippet(message: VideoMessage) -> bool:
+    return isinstance(message, Snippet)
+
+
+async def read_until(client: WebSocketClientConnection, condition: Callable[[VideoMessage], bool]) -> None:
+    while (frame := await client.read_message()) is not None:
+        if condition(decode_video(frame)):
+            return
+    raise AssertionError("the request ended before that")
+
+
+async def connect(watched: Watched, url: str, **parameters: object) -> WebSocketClientConnection:
+    return await websocket_connect(watched.url(url, progress=1, **parameters), max_message_size=100 << 20)
+
+
+def reset(client: WebSocketClientConnection) -> None:
+    """Leave without a word, as a closed laptop does."""
+    stream = client.protocol.stream
+    stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.close()
+
+
+STAGES: dict[str, tuple[str, Callable[[VideoMessage], bool]]] = {
+    "resolve": ("film.mp4", is_stage("resolve")),
+    "first cut": ("film.mp4", is_surveyed),
+    "analyse": ("film.mp4", is_stage("analyse")),
+    "cut": ("film.mp4", is_snippet),
+    "download": ("no_cues.mkv", is_stage("resolve")),
+}
+
+
+def time_to_leave(watched: Watched, leave: Callable[[], None]) -> float:
+    """Seconds from leaving until nothing is left; the worker that was at work is another one then."""
+    before = watched.worker_pids()
+    start = time.monotonic()
+    leave()
+    wait_until(lambda: not watched.left() and not all(map(alive, before)), LATEST_SECONDS)
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_leaving_ends_everything(watched: Watched, films: Films, stage: str, how: str) -> None:
+    name, condition = STAGES[stage]
+    url = watched.origin.serve(f"{stage}-{how}", Resource(films[name], latency=SLOW))
+
+    async def once() -> float:
+        asked = len(watched.origin.requests)
+        client = await connect(watched, url, min_seconds=2, max_seconds=6)
+        await read_until(client, condition)
+        if stage in ("resolve", "download"):
+            await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
+        leave = client.close if how == "close" else lambda: reset(client)
+        # The close frame is written at once; waiting happens in a thread, so that this loop can answer.
+        loop = asyncio.get_running_loop()
+        seconds = await asyncio.to_thread(time_to_leave, watched, lambda: loop.call_soon_threadsafe(leave))
+        client.close()
+        return seconds
+
+    check_times(watched, once)
+
+
+def check_times(watched: Watched, once: Callable[[], object]) -> None:
+    times: list[float] = []
+    while len(times) < TRIES and (not times or min(times) >= GONE_SECONDS):
+        watched.settle()
+        times.append(asyncio.run(once()))  # type: ignore[arg-type]
+    watched.settle()
+    assert min(times) < GONE_SECONDS, times
+
+
+def test_leaving_while_a_child_encodes(watched: Watched, films: Films) -> None:
+    url = watched.origin.serve("encoded", Resource(films["vp9_large.webm"]))
+
+    async def once() -> float:
+        client = await connect(watched, url, min_seconds=8)
+        await asyncio.to_thread(wait_until, lambda: bool(watched.encoders()), 20.0)
+        loop = asyncio.get_running_loop()
+        return await asyncio.to_thread(time_to_leave, watched, lambda: loop.call_soon_threadsafe(client.close))
+
+    check_times(watched, once)
+
+
+def test_leaving_in_the_middle_of_a_message(watched: Watched, films: Films) -> None:
+    """A message of megabytes, to a client that reads its first bytes and goes."""
+    url = watched.origin.serve("large", Resource(films["heavy.mp4"], latency=0.05))
+
+    def once() -> float:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            sock.connect(("127.0.0.1", watched.server.port))
+            path = watched.url(url, min_seconds=20).partition(str(watched.server.port))[2]
+            sock.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            )
+            received = b""
+            while len(received.partition(b"\r\n\r\n")[2]) < 50_000:
+                received += sock.recv(10_000)
+            assert b'"snippet"' in received
+            start = time.monotonic()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        wait_until(lambda: not watched.left(), LATEST_SECONDS)
+        return time.monotonic() - start
+
+    times = [once()]
+    while len(times) < TRIES and min(times) >= GONE_SECONDS:
+        times.append(once())
+    watched.settle()
+    assert min(times) < GONE_SECONDS, times
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_worker_fails_one_request(one_worker: Watched, films: Films, stage: str) -> None:
+    watched = one_worker
+    watched.settle()
+    name, condition = STAGES[stage]
+    url = watched.origin.serve(f"killed-{stage}", Resource(films[name], latency=SLOW))
+
+    async def ask() -> list[VideoMessage]:
+        asked = len(watched.origin.requests)
+        client = await connect(watched, url, min_seconds=2, max_seconds=6)
+        await read_until(client, condition)
+        if stage in ("resolve", "download"):
+            await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
+        (worker,) = watched.worker_pids()
+        os.kill(worker, signal.SIGKILL)
+        messages = []
+        while (frame := await client.read_message()) is not None:
+            messages.append(decode_video(frame))
+        client.close()
+        return messages
+
+    messages = asyncio.run(ask())
+    errors = [m.message for m in messages if type(m).__name__ == "VideoError"]
+    assert len(errors) == 1
+    assert "crashed" in errors[0]
+    assert type(messages[-1]).__name__ == "VideoError"
+    watched.settle()
+    path: Path = films["silent.mp4"]
+    watched.asked.clear()
+    check_clips(watched.ask(path, min_seconds=2, max_seconds=6), path)
+
+
+def test_a_killed_worker_fails_no_other_request(watched: Watched, films: Films) -> None:
+    url = watched.origin.serve("two", Resource(films["film.mp4"], latency=SLOW))
+
+    async def both() -> tuple[list[str], list[str]]:
+        one = await connect(watched, url, min_seconds=2, max_seconds=6)
+        await read_until(one, is_stage("resolve"))
+        asked = len(watched.origin.requests)
+        before = watched.worker_pids()
+        other = await connect(watched, url, min_seconds=2, max_seconds=6)
+        await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
+        os.kill(min(before), signal.SIGKILL)
+        return tuple(await asyncio.gather(kinds(one), kinds(other)))  # type: ignore[return-value]
+
+    async def kinds(client: WebSocketClientConnection) -> list[str]:
+        found = []
+        while (frame := await client.read_message()) is not None:
+            found.append(type(decode_video(frame)).__name__)
+        client.close()
+        return found
+
+    ends = sorted(kinds[-1] for kinds in asyncio.run(both()))
+    watched.settle()
+    assert ends == ["SnippetComplete", "VideoError"]
