@@ -60,7 +60,8 @@ class Display:
         text = _STAGES.get(progress.stage, without_controls(progress.stage))
         if self._count:
             text += f" ({self._count} so far)"
-        self._live.update(self._task, description=text, completed=progress.fraction, total=1)
+        # A stage that is complete is not the end: rich would stop the spinner and the clock for good.
+        self._live.update(self._task, description=text, completed=min(progress.fraction, 0.999), total=1)
 
     def snippet(self, snippet: Snippet, file: Path | None) -> None:
         """Print the line of a snippet: where, how long, how large, title, file."""
