@@ -1,8 +1,8 @@
 """What cutting 20 seconds by copying packets costs: time against encoding them, bytes against the least possible.
 
-Run it: ``python tests/bench/bench_cut.py [--quick] [--material DIR]``. The cut stage is called directly, in this process:
-open the video, read the window, write the packets; a guarded door runs in a thread, the origin in a process of its own.
-Exits with 1 when a goal is missed.
+Run it: ``python tests/bench/bench_cut.py [--quick] [--material DIR]``. The cut stage is called directly, in this
+process: open the video, read the window, write the packets; a guarded door runs in a thread, the origin in a process of
+its own. Exits with 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def door() -> Iterator[Pass]:
     thread.start()
     guard = Door(Policy(allow_networks=(ip_network("127.0.0.0/8"),)))
 
-    async def enter():  # noqa: ANN202
+    async def enter():
         await guard.start()
         manager = guard.admit(max_bytes=1 << 40)
         return manager, manager.__enter__()

@@ -7,6 +7,7 @@ one, with which it is compared, take turns, so that a busy machine hurts both. E
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 import material
 from origin import Origin
 from report import Options, Row, main
-from running import Cutaway, run, stream
+from running import Cutaway, stream
 
 MOST_SECONDS, MOST_RATIO, MOST_SECONDS_FAR = 1.5, 1.2, 3.0
 LATENCY_SECONDS = 0.08
@@ -26,7 +27,7 @@ def measure(server: Cutaway, origin: Origin, names: list[str], times: int, laten
     seconds: list[list[float]] = [[] for _ in names]
     for turn in range(times + 1):
         for column, name in zip(seconds, names, strict=True):
-            answer = run(lambda name=name: stream(server, origin.url(name), only_first=True))
+            answer = asyncio.run(stream(server, origin.url(name), only_first=True))
             if turn:
                 column.append(answer.arrivals[0].seconds)
     return seconds

@@ -8,6 +8,7 @@ missed.
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ import material
 import numpy as np
 from origin import Origin
 from report import Options, Row, main
-from running import Cutaway, run, stream
+from running import Cutaway, stream
 
 LEAST_RECALL = 0.75
 OVERLAP_SECONDS = 3.0
@@ -45,9 +46,7 @@ def highlights(options: Options) -> Iterator[Row]:
     with Cutaway() as server, Origin(options.material) as origin:
         for seed in material.SEEDS[: options.count(len(material.SEEDS))]:
             film = material.planted(options.material, seed)
-            answer = run(
-                lambda film=film: stream(server, origin.url(film.path.name), max_snippets=len(film.highlights))
-            )
+            answer = asyncio.run(stream(server, origin.url(film.path.name), max_snippets=len(film.highlights)))
             shown = [(arrival.start, arrival.end) for arrival in answer.arrivals]
             recalls.append(recall(film.highlights, shown))
             baselines.append(uniform_recall(film.highlights, [end - start for start, end in shown], material.HOUR))

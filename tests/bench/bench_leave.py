@@ -1,9 +1,9 @@
 """How soon everything is gone that worked for a client that leaves.
 
-Run it: ``python tests/bench/bench_leave.py [--quick] [--material DIR]``. A client leaves, with a close frame and without
-one in turn, while its video is opened, while it is looked at and cut, and while a part of it is encoded. What must
-disappear: the worker processes that were at it and their children, the files, the connections to the origin, and the
-task, which shows by its turn passing to a client that waits. Exits with 1 when a goal is missed.
+Run it: ``python tests/bench/bench_leave.py [--quick] [--material DIR]``. A client leaves, with a close frame and
+without one in turn, while its video is opened, while it is looked at and cut, and while a part of it is encoded. What
+must disappear: the worker processes that were at it and their children, the files, the connections to the origin, and
+the task, which shows by its turn passing to a client that waits. Exits with 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import material
 from origin import Origin
 from report import Options, Row, main
-from running import Cutaway, alive, descriptors, run
+from running import Cutaway, alive, descriptors
 
 MOST_MILLISECONDS = 100
 _PATIENCE_SECONDS = 20.0
@@ -44,7 +44,9 @@ class Scene:
         children = {pid for pid, role in tree.items() if role == "child"}
         return children | {pid for pid, role in tree.items() if role == "worker" and descriptors(pid) > most_idle}
 
-    async def leave(self, url: str, ready: Callable[[Scene], bool], *, politely: bool, **query: object) -> dict[str, float]:
+    async def leave(
+        self, url: str, ready: Callable[[Scene], bool], *, politely: bool, **query: object
+    ) -> dict[str, float]:
         """Leave as soon as ``ready``; milliseconds until each kind of thing was gone."""
         connection = await self.server.connect(url, **query)
         waiting = await self.server.connect(_REFUSED_URL)
@@ -97,7 +99,7 @@ def leaving(options: Options) -> Iterator[Row]:
                     origin.reset(latency_seconds=latency)
                     scene = Scene(server, origin, files)
                     url = origin.url(path.name)
-                    times.append(run(lambda: scene.leave(url, ready, politely=turn % 2 == 0, **query)))
+                    times.append(asyncio.run(scene.leave(url, ready, politely=turn % 2 == 0, **query)))
                 worst = [max(each.values()) for each in times]
                 slowest = max(times, key=lambda each: max(each.values()))
                 yield Row(

@@ -153,11 +153,13 @@ class _Event:
     """highlight; or a decoy: loud (but still), moving (but silent), black (and silent)."""
     start: float
     end: float
+    strength: float
+    """Of movement and sound: decoys have all of it, highlights a random share."""
 
 
 def planted(folder: Path, seed: int, seconds: int = HOUR) -> Planted:
     """An hour in which little happens, with highlights."""
-    path = folder / f"planted-{seed}-{seconds}.mp4"
+    path = folder / f"planted-{seed}-{seconds // 60}min.mp4"
     events = _events(np.random.default_rng(seed), seconds)
     if not path.exists():
         with _made(path) as partial:
@@ -184,7 +186,9 @@ def _events(random: np.random.Generator, seconds: int) -> list[_Event]:
     places = np.sort(random.uniform(0, free, len(kinds)))
     events, passed = [], margin
     for kind, length, place in zip(kinds, lengths, places, strict=True):
-        events.append(_Event(kind, float(place) + passed, float(place) + passed + length))
+        start = float(place) + passed
+        strength = float(random.uniform(0.3, 1)) if kind == "highlight" else 1.0
+        events.append(_Event(kind, start, start + length, strength))
         passed += length + gap
     return events
 
@@ -245,7 +249,9 @@ def _frames(events: list[_Event], random: np.random.Generator, seconds: int) -> 
                     _scenery(random, 12),
                     (int(random.integers(-9, 10)), int(random.choice((-14, -9, 9, 14)))),
                 )
-            picture = np.roll(action, (since * step[0], since * step[1]), (1, 2))
+            picture = view.copy()
+            moving = np.s_[:, :, : round(WIDTH * event.strength)]
+            picture[moving] = np.roll(action, (since * step[0], since * step[1]), (1, 2))[moving]
         luma = np.clip(picture[0] + noise[n % 16] + n // (20 * RATE) % 4, 16, 235).astype(np.uint8)
         yield luma.tobytes() + picture[1, ::2, ::2].tobytes() + picture[2, ::2, ::2].tobytes()
 
@@ -260,6 +266,7 @@ def _write_sound(path: Path, events: list[_Event], random: np.random.Generator, 
             samples[part] = 0
         elif event.kind in ("highlight", "loud"):
             beat = 0.6 + 0.4 * np.sin(2 * np.pi * 3 * t[part])
+            beat *= event.strength
             samples[part] = beat * (random.normal(0, 0.12, len(beat)) + 0.2 * np.sin(2 * np.pi * 440 * t[part]))
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, SOUND_RATE, 0, "NONE", ""))

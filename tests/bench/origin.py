@@ -101,7 +101,7 @@ class _Server:
             task.cancel()
         os._exit(0)  # whatever is being sent
 
-    async def _accept(self, listener: socket.socket, answer) -> None:  # noqa: ANN001
+    async def _accept(self, listener: socket.socket, answer) -> None:
         loop = asyncio.get_running_loop()
         tasks: set[asyncio.Task[None]] = set()
         while True:
@@ -111,7 +111,7 @@ class _Server:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    async def _serve(self, sock: socket.socket, answer) -> None:  # noqa: ANN001
+    async def _serve(self, sock: socket.socket, answer) -> None:
         loop = asyncio.get_running_loop()
         counted = answer == self._file
         self._open += counted

@@ -7,6 +7,7 @@ server's own share (socket, workers, pickling, sending) is what the same request
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import pickle
 import sys
@@ -23,7 +24,7 @@ import material
 from bench_cut import door
 from origin import Counts, Origin
 from report import options as read_options
-from running import Cutaway, run, stream
+from running import Cutaway, stream
 
 from cutaway import protocol
 from cutaway_server.snippets import cut, jobs, looks, media, moments, refine, source
@@ -141,7 +142,7 @@ def main() -> int:
             for latency in (0.0, 0.08):
                 text = profile(path, origin, latency)
                 with Cutaway() as server:
-                    takes = [run(lambda path=path: stream(server, origin.url(path.name), only_first=True)) for _ in (1, 2)]
+                    takes = [asyncio.run(stream(server, origin.url(path.name), only_first=True)) for _ in (1, 2)]
                 seconds = min(take.arrivals[0].seconds for take in takes)
                 print(f"\n{minutes} min, {kind}, {latency * 1e3:.0f} ms latency; over a socket {seconds:.2f} s\n{text}")
     return 0

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +18,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from cutaway import protocol
 
 MAX_MESSAGE_BYTES = 128 << 20
-_SAMPLE_SECONDS = 0.02
+_SAMPLE_SECONDS = 0.1
 
 
 class Cutaway:
@@ -110,15 +108,6 @@ async def stream(server: Cutaway, video_url: str, *, only_first: bool = False, *
         raise Failed("the connection was lost")
     finally:
         connection.close()
-
-
-def run(make: Callable[[], object]) -> object:
-    """Run a coroutine function's result on a loop of its own."""
-
-    async def main() -> object:
-        return await make()  # type: ignore[misc]
-
-    return asyncio.run(main())
 
 
 # --- processes -------------------------------------------------------------------------------------------------------

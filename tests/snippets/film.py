@@ -60,9 +60,17 @@ def number_on(frame: bytes, number: int) -> bytes:
     return pixels.tobytes()
 
 
+def luma_of(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """The brightness of each pixel."""
+    if not frame.format.name.startswith("yuv4") or frame.format.components[0].bits != 8:
+        return frame.to_ndarray(format="gray")
+    plane = frame.planes[0]
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:, : plane.width]
+
+
 def read_number(frame: av.VideoFrame) -> int:
     """The number on a frame of any size and format."""
-    grey = frame.to_ndarray(format="gray").astype(np.float32)
+    grey = luma_of(frame)
     high, wide = grey.shape[0] / HEIGHT, grey.shape[1] / WIDTH
     code = 0
     for bit in range(BITS):

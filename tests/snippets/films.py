@@ -86,7 +86,7 @@ KEYFRAMES = ",".join(f"{cut / film.RATE:.2f}" for cut in film.CUTS)
 """Where shots begin, as most encoders do by themselves."""
 
 _from_master("film.mp4", *X264, "-force_key_frames", KEYFRAMES, *AAC, "-movflags", "+faststart")
-_from_master("steady.mp4", *X264, "-g", "25", "-sc_threshold", "0", *AAC)
+_from_master("steady.mp4", "-t", "30", *X264, "-g", "25", "-sc_threshold", "0", *AAC)
 _from_film("moov_last.mp4", *SHORT, *COPY)
 _from_film("film.mov", *SHORT, *COPY)
 _from_film("film.mkv", *COPY)
@@ -94,6 +94,7 @@ _from_film("fragmented.mp4", *SHORT, *COPY, "-movflags", "frag_keyframe+empty_mo
 _from_film("late.mp4", *SHORT, *COPY, "-output_ts_offset", "7.3", "-avoid_negative_ts", "disabled")
 _from_film("late.mkv", *SHORT, *COPY, "-output_ts_offset", "7.3")
 _from_film("rotated.mp4", *SHORT, *COPY, before=("-display_rotation", "90"))
+_from_master("vfr.mp4", *SHORT, "-vf", "select='gte(n,200)+not(mod(n,2))'", "-fps_mode", "vfr", *X264, *AAC)
 _from_film("half_second.mp4", "-t", "0.48", *X264, *AAC)
 _from_film("one_frame.mp4", "-frames:v", "1", "-an", *X264)
 _from_film("mp3.mp4", *SHORT, "-c:v", "copy", "-c:a", "libmp3lame")
@@ -111,7 +112,7 @@ def _(films: Films, path: Path) -> None:
 # --- codecs ------------------------------------------------------------------------------------------------
 
 _from_master("vp9.webm", "-t", "30", *VP9, "-c:a", "libopus")
-_from_master("vp9_large.webm", *SHORT, "-vf", "scale=1280:720,noise=alls=30:allf=t", *VP9, "-an")
+_from_master("vp9_large.webm", "-t", "8", "-vf", "scale=1280:720,noise=alls=30:allf=t", *VP9, "-an")
 _from_master("vp8.webm", *SHORT, "-c:v", "libvpx", *VP9[2:], "-c:a", "libvorbis")
 _from_master("mpeg4.mp4", "-t", "30", "-c:v", "mpeg4", "-q:v", "3", "-bf", "2", *AAC)
 _from_master("hevc.mp4", *SHORT, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", *AAC)

@@ -85,7 +85,7 @@ def test_no_more_than_asked_for(watched: Watched, films: Films, most: int) -> No
     check_words(answer)
 
 
-@pytest.mark.parametrize(("shortest", "longest"), [(1, 1.5), (2, 3), (5, 5), (14, 30), (40, 60)])
+@pytest.mark.parametrize(("shortest", "longest"), [(1, 1.5), (2, 3), (5, 5), (20, 25)])
 def test_lengths_hold(watched: Watched, films: Films, shortest: float, longest: float) -> None:
     answer = watched.ask(films["film.mkv"], min_seconds=shortest, max_seconds=longest)
     assert answer.complete, answer.error

@@ -8,7 +8,9 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -49,39 +51,72 @@ def is_snippet(message: VideoMessage) -> bool:
     return isinstance(message, Snippet)
 
 
-async def read_until(client: WebSocketClientConnection, condition: Callable[[VideoMessage], bool]) -> None:
-    while (frame := await client.read_message()) is not None:
-        if condition(decode_video(frame)):
-            return
-    raise AssertionError("the request ended before that")
+@dataclass(frozen=True)
+class Client:
+    """A client, and what it has received; None is the end."""
+
+    connection: WebSocketClientConnection
+    frames: asyncio.Queue[str | bytes | None]
+
+    async def read_rest(self) -> list[VideoMessage]:
+        messages = []
+        while (frame := await self.frames.get()) is not None:
+            messages.append(decode_video(frame))
+        return messages
+
+    async def read_until(self, condition: Callable[[VideoMessage], bool]) -> None:
+        while (frame := await self.frames.get()) is not None:
+            if condition(decode_video(frame)):
+                return
+        raise AssertionError("the request ended before that")
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def reset(self) -> None:
+        """Leave without a word, as a closed laptop does."""
+        stream = self.connection.protocol.stream
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.close()
 
 
-async def connect(watched: Watched, url: str, **parameters: object) -> WebSocketClientConnection:
-    return await websocket_connect(watched.url(url, progress=1, **parameters), max_message_size=100 << 20)
+@asynccontextmanager
+async def connected(watched: Watched, url: str, **parameters: object) -> AsyncIterator[Client]:
+    """A client, whose connection is closed when the block is left."""
+    frames: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+    closed = asyncio.Event()
 
+    def receive(frame: str | bytes | None) -> None:
+        frames.put_nowait(frame)
+        if frame is None:
+            closed.set()
 
-def reset(client: WebSocketClientConnection) -> None:
-    """Leave without a word, as a closed laptop does."""
-    stream = client.protocol.stream
-    stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    stream.close()
+    async with asyncio.timeout(40):
+        connection = await websocket_connect(
+            watched.url(url, progress=1, **parameters), on_message_callback=receive, max_message_size=100 << 20
+        )
+        try:
+            yield Client(connection, frames)
+        finally:
+            connection.close()
+            await closed.wait()
 
 
 STAGES: dict[str, tuple[str, Callable[[VideoMessage], bool]]] = {
     "resolve": ("film.mp4", is_stage("resolve")),
-    "first cut": ("film.mp4", is_surveyed),
+    "first_cut": ("film.mp4", is_surveyed),
     "analyse": ("film.mp4", is_stage("analyse")),
     "cut": ("film.mp4", is_snippet),
     "download": ("no_cues.mkv", is_stage("resolve")),
 }
 
 
-def time_to_leave(watched: Watched, leave: Callable[[], None]) -> float:
+async def time_to_leave(watched: Watched, leave: Callable[[], None]) -> float:
     """Seconds from leaving until nothing is left; the worker that was at work is another one then."""
     before = watched.worker_pids()
     start = time.monotonic()
     leave()
-    wait_until(lambda: not watched.left() and not all(map(alive, before)), LATEST_SECONDS)
+    await asyncio.to_thread(wait_until, lambda: not watched.left() and not all(map(alive, before)), LATEST_SECONDS)
     return time.monotonic() - start
 
 
@@ -93,25 +128,20 @@ def test_leaving_ends_everything(watched: Watched, films: Films, stage: str, how
 
     async def once() -> float:
         asked = len(watched.origin.requests)
-        client = await connect(watched, url, min_seconds=2, max_seconds=6)
-        await read_until(client, condition)
-        if stage in ("resolve", "download"):
-            await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
-        leave = client.close if how == "close" else lambda: reset(client)
-        # The close frame is written at once; waiting happens in a thread, so that this loop can answer.
-        loop = asyncio.get_running_loop()
-        seconds = await asyncio.to_thread(time_to_leave, watched, lambda: loop.call_soon_threadsafe(leave))
-        client.close()
-        return seconds
+        async with connected(watched, url, min_seconds=2, max_seconds=6) as client:
+            await client.read_until(condition)
+            if stage in ("resolve", "download"):
+                await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
+            return await time_to_leave(watched, client.close if how == "close" else client.reset)
 
     check_times(watched, once)
 
 
-def check_times(watched: Watched, once: Callable[[], object]) -> None:
+def check_times(watched: Watched, once: Callable[[], Coroutine[None, None, float]]) -> None:
     times: list[float] = []
     while len(times) < TRIES and (not times or min(times) >= GONE_SECONDS):
         watched.settle()
-        times.append(asyncio.run(once()))  # type: ignore[arg-type]
+        times.append(asyncio.run(once()))
     watched.settle()
     assert min(times) < GONE_SECONDS, times
 
@@ -120,10 +150,9 @@ def test_leaving_while_a_child_encodes(watched: Watched, films: Films) -> None:
     url = watched.origin.serve("encoded", Resource(films["vp9_large.webm"]))
 
     async def once() -> float:
-        client = await connect(watched, url, min_seconds=8)
-        await asyncio.to_thread(wait_until, lambda: bool(watched.encoders()), 20.0)
-        loop = asyncio.get_running_loop()
-        return await asyncio.to_thread(time_to_leave, watched, lambda: loop.call_soon_threadsafe(client.close))
+        async with connected(watched, url, min_seconds=8) as client:
+            await asyncio.to_thread(wait_until, lambda: bool(watched.encoders()), 20.0)
+            return await time_to_leave(watched, client.close)
 
     check_times(watched, once)
 
@@ -135,6 +164,7 @@ def test_leaving_in_the_middle_of_a_message(watched: Watched, films: Films) -> N
     def once() -> float:
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            sock.settimeout(30)
             sock.connect(("127.0.0.1", watched.server.port))
             path = watched.url(url, min_seconds=20).partition(str(watched.server.port))[2]
             sock.sendall(
@@ -166,17 +196,13 @@ def test_a_killed_worker_fails_one_request(one_worker: Watched, films: Films, st
 
     async def ask() -> list[VideoMessage]:
         asked = len(watched.origin.requests)
-        client = await connect(watched, url, min_seconds=2, max_seconds=6)
-        await read_until(client, condition)
-        if stage in ("resolve", "download"):
-            await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
-        (worker,) = watched.worker_pids()
-        os.kill(worker, signal.SIGKILL)
-        messages = []
-        while (frame := await client.read_message()) is not None:
-            messages.append(decode_video(frame))
-        client.close()
-        return messages
+        async with connected(watched, url, min_seconds=2, max_seconds=6) as client:
+            await client.read_until(condition)
+            if stage in ("resolve", "download"):
+                await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
+            (worker,) = watched.worker_pids()
+            os.kill(worker, signal.SIGKILL)
+            return await client.read_rest()
 
     messages = asyncio.run(ask())
     errors = [m.message for m in messages if type(m).__name__ == "VideoError"]
@@ -192,23 +218,16 @@ def test_a_killed_worker_fails_one_request(one_worker: Watched, films: Films, st
 def test_a_killed_worker_fails_no_other_request(watched: Watched, films: Films) -> None:
     url = watched.origin.serve("two", Resource(films["film.mp4"], latency=SLOW))
 
-    async def both() -> tuple[list[str], list[str]]:
-        one = await connect(watched, url, min_seconds=2, max_seconds=6)
-        await read_until(one, is_stage("resolve"))
-        asked = len(watched.origin.requests)
-        before = watched.worker_pids()
-        other = await connect(watched, url, min_seconds=2, max_seconds=6)
-        await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
-        os.kill(min(before), signal.SIGKILL)
-        return tuple(await asyncio.gather(kinds(one), kinds(other)))  # type: ignore[return-value]
+    async def both() -> list[list[VideoMessage]]:
+        async with (
+            connected(watched, url, min_seconds=2, max_seconds=6) as one,
+            connected(watched, url, min_seconds=2, max_seconds=6) as other,
+        ):
+            # Two workers, two jobs: whichever dies, it is in the middle of one.
+            await asyncio.to_thread(watched.origin.wait_for, lambda: watched.origin.open_connections == 2)
+            os.kill(min(watched.worker_pids()), signal.SIGKILL)
+            return [await one.read_rest(), await other.read_rest()]
 
-    async def kinds(client: WebSocketClientConnection) -> list[str]:
-        found = []
-        while (frame := await client.read_message()) is not None:
-            found.append(type(decode_video(frame)).__name__)
-        client.close()
-        return found
-
-    ends = sorted(kinds[-1] for kinds in asyncio.run(both()))
+    ends = sorted(type(messages[-1]).__name__ for messages in asyncio.run(both()))
     watched.settle()
     assert ends == ["SnippetComplete", "VideoError"]

@@ -21,7 +21,7 @@ def watch(path: Path) -> Shots:
     return shots
 
 
-@pytest.mark.parametrize("name", ["moov_last.mp4", "vp9.webm", "ten_bit.mp4", "odd.webm"])
+@pytest.mark.parametrize("name", ["moov_last.mp4", "hevc.mp4", "ten_bit.mp4", "odd.webm"])
 def test_cuts_are_found_to_the_frame(films: Films, name: str) -> None:
     shots = watch(films[name])
     found = [round((time - shots.signatures[0].time) * film.RATE) for time in shots.boundaries()]

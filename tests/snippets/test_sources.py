@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 
 import av
@@ -24,17 +25,26 @@ EITHER = ["long_gop.mp4"]
 FRAME = 1 / film.RATE
 
 
+@cache
+def truth_of(source: Path) -> tuple[float, list[float] | None]:
+    """How much later than the presentation its first frame is shown, and when its beeps begin after that, in seconds.
+
+    Some files show their first frame later than their first sound: that is how they are, and stay.
+    """
+    with av.open(str(source)) as opened:
+        first = next(opened.decode(video=0))
+        origin = (opened.start_time or 0) / av.time_base
+        lead = float(first.pts * first.time_base) - origin
+        has_sound = bool(opened.streams.audio)
+    return lead, [t - origin - lead for t in film.onsets(source.read_bytes())] if has_sound else None
+
+
 def check_clips(answer: Answer, source: Path) -> None:
     """What has to be true of every clip of the numbered film."""
     assert answer.complete, answer.error
     assert answer.snippets
-    with av.open(str(source)) as opened:
-        has_sound = bool(opened.streams.audio)
-        origin = (opened.start_time or 0) / av.time_base
-        first = next(opened.decode(video=0))
-        # Some files show their first frame later than their first sound: that is how they are, and stay.
-        lead = float(first.pts * first.time_base) - origin
-    heard = [t - origin - lead for t in film.onsets(source.read_bytes())] if has_sound else []
+    lead, heard = truth_of(source)
+    has_sound = heard is not None
     for clip, (start, end) in zip(answer.clips, answer.spans, strict=True):
         boxes = top_boxes(clip)
         assert boxes[0] == "ftyp"
@@ -53,7 +63,7 @@ def check_clips(answer: Answer, source: Path) -> None:
             assert [s.codec_context.codec.canonical_name for s in opened.streams.audio] == ["aac"] * has_sound
         if has_sound:
             begin = numbers[0] * FRAME
-            inside = [t - begin for t in heard if 0.06 <= t - begin <= len(numbers) * FRAME - 0.1]
+            inside = [t - begin for t in heard or () if 0.06 <= t - begin <= len(numbers) * FRAME - 0.1]
             assert inside, "no beep to measure"
             measured = film.onsets(clip)
             for beep in inside:
@@ -124,6 +134,24 @@ def test_a_rotated_film_stays_rotated(watched: Watched, films: Films) -> None:
         frame = film.frames_of(clip)[0]
         assert frame.rotation == 0
         assert frame.height > frame.width
+
+
+@pytest.mark.parametrize("more", [{}, {"max_height": 90}], ids=["copied", "encoded"])
+def test_a_rate_that_varies_stays_as_it_is(watched: Watched, films: Films, more: dict[str, int]) -> None:
+    """Eight seconds of 12.5 frames a second, then 25: no frame is dropped, doubled or moved."""
+    source = [frame.number for frame in film.read_frames(films.data("vfr.mp4"))]
+    assert source[:3] == [0, 2, 4]
+    answer = watched.ask(films["vfr.mp4"], min_seconds=12, max_seconds=13, **more)
+    assert answer.complete, answer.error
+    assert answer.snippets
+    for clip, (start, end) in zip(answer.clips, answer.spans, strict=True):
+        shown = film.read_frames(clip)
+        first = source.index(shown[0].number)
+        assert [frame.number for frame in shown] == source[first : first + len(shown)]
+        assert abs(start - shown[0].number * FRAME) <= FRAME
+        assert abs(end - (shown[-1].number + 1) * FRAME) <= 2 * FRAME
+        for frame in shown:
+            assert abs(frame.time - (frame.number - shown[0].number) * FRAME) < FRAME / 2
 
 
 def test_a_very_short_video_is_one_whole_snippet(watched: Watched, films: Films) -> None:

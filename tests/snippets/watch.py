@@ -98,10 +98,8 @@ class Watched:
         key = (video, *sorted(parameters.items())) if isinstance(video, Path) else None
         if key in self.asked:
             return self.asked[key]
-        if isinstance(video, str | None):
-            url = video
-        else:
-            url = self.origin.serve(f"video-{len(self.origin.requests)}", video)
+        served = f"video-{len(self.origin.requests)}"
+        url = video if isinstance(video, str | None) else self.origin.serve(served, video)
         answer = asyncio.run(self._read_all(url, parameters))
         self.settle()
         if key is not None:
@@ -125,7 +123,9 @@ class Watched:
         for message in messages:
             metadata = message.data.metadata if isinstance(message, Snippet) else message.metadata
             assert metadata.src_video_url == (url or "")
-        return Answer(messages, seconds)
+        answer = Answer(messages, seconds)
+        assert "inside the server" not in answer.error, self.server.errors.read_text()[-4000:]
+        return answer
 
     def left(self) -> list[str]:
         """What is still there of a request."""

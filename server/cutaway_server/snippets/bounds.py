@@ -92,7 +92,7 @@ def choose(stretch: Stretch, wish: Wish, *, encode_cost: float | None, spare_sen
         wanted = (*stretch.boundaries, *(s.start - 0.1 for s in stretch.sentences))
         begins = sorted(set(_on_frames(stretch, wanted))) or stretch.frames
         encoded = _best(stretch, wish, begins, stretch.frames, spare_sentences)
-        price = min(0.5 + encode_cost * wish.length / 4, 2.0)
+        price = 0.5 + encode_cost * wish.length / 4
         if encoded and (copies is None or encoded[0] - price > copies[0]):
             return Bounds(encoded[1], encoded[2], copied=False)
     return Bounds(copies[1], copies[2], copied=True) if copies else None
@@ -123,8 +123,10 @@ def _best(
 def _rate_start(stretch: Stretch, at: float, spare_sentences: bool) -> float | None:
     score = 0.0
     before, after = _neighbours(stretch.boundaries, at + stretch.frame_seconds * 0.5)
-    if at - before <= stretch.frame_seconds * 1.5:
+    if at - before <= stretch.frame_seconds * 0.5:
         score += 1.0
+    elif at - before <= stretch.frame_seconds * 1.5:  # Less, or a length nearer to the wish would cost the first frame.
+        score += 0.9
     elif after - at < FLASH_SECONDS:
         score -= 1.0
     elif at - before < 2 * FLASH_SECONDS:

@@ -64,8 +64,8 @@ def sentences(cues: Iterable[Cue]) -> list[Sentence]:
 
     def finish(end: float) -> None:
         nonlocal text
-        if text.strip() and end > start:
-            found.append(Sentence(start, end, text.strip()))
+        if text.strip():  # Captions may overlap: none is over before it began.
+            found.append(Sentence(start, max(start, end), text.strip()))
         text = ""
 
     for cue in sorted(set(cues), key=lambda c: (c.start, c.end)):
@@ -83,6 +83,6 @@ def sentences(cues: Iterable[Cue]) -> list[Sentence]:
             if match:
                 finish(cue.start + stop * seconds_per_character)
             position = stop
-        last = cue.end
+        last = max(last, cue.end)
     finish(last)
-    return found
+    return sorted(found, key=lambda s: s.start)

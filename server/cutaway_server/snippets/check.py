@@ -6,11 +6,13 @@ Comes in: the clip's bytes and what it should be. Nothing goes out but an except
 from __future__ import annotations
 
 import io
+from typing import Literal
 
 import av
 
-MAX_SYNC_SECONDS = 0.1
-TRACK_SLACK_SECONDS = 0.5
+from cutaway_server.snippets.boxes import walk
+
+Decoded = Literal["first", "keyframes", "all"]
 
 
 class BadClip(Exception):
@@ -18,20 +20,13 @@ class BadClip(Exception):
 
 
 def top_boxes(data: bytes) -> list[str]:
-    """The types of a file's outermost boxes, in order (ISO/IEC 14496-12 section 4.2)."""
-    found, at = [], 0
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        found.append(data[at + 4 : at + 8].decode("latin-1"))
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if size < 8:
-            break
-        at += size
-    return found
+    """The types of a file's outermost boxes, in order."""
+    return [box.kind for box in walk(lambda at, size: data[at : at + size])]
 
 
-def check(data: bytes, *, seconds: float, frame_seconds: float, frames: int | None, sound: bool, whole: bool) -> None:
+def check(
+    data: bytes, *, seconds: float, frame_seconds: float, frames: int | None, sound: bool, decode: Decoded
+) -> None:
     """Check a clip.
 
     Parameters
@@ -40,8 +35,9 @@ def check(data: bytes, *, seconds: float, frame_seconds: float, frames: int | No
         How long it should be, and how long one frame is.
     frames
         How many frames it should have, if known.
-    whole
-        Decode all of it; otherwise only its keyframes.
+    decode
+        What of it to decode: the first keyframe, when the packets themselves were decoded before they were copied;
+        all keyframes; or everything.
 
     Raises
     ------
@@ -49,7 +45,7 @@ def check(data: bytes, *, seconds: float, frame_seconds: float, frames: int | No
         It is not what it should be.
     """
     boxes = top_boxes(data)
-    if boxes[:1] != ["ftyp"] or "moov" not in boxes or boxes.index("moov") > boxes.index("mdat"):
+    if boxes[:1] != ["ftyp"] or "moov" not in boxes or "mdat" in boxes[: boxes.index("moov")]:
         raise BadClip(f"boxes {boxes}")
     try:
         with av.open(io.BytesIO(data), "r", options={"format_whitelist": "mov", "protocol_whitelist": ""}) as clip:
@@ -57,8 +53,8 @@ def check(data: bytes, *, seconds: float, frame_seconds: float, frames: int | No
         # The edit list must not be what makes the pictures right: look at them without it.
         options = {"format_whitelist": "mov", "protocol_whitelist": "", "ignore_editlist": "1"}
         with av.open(io.BytesIO(data), "r", options=options) as clip:
-            _check_frames(clip, frames, frame_seconds, whole)
-            if sound and whole:
+            _check_frames(clip, frames, decode)
+            if sound and decode == "all":
                 clip.seek(0)
                 if not sum(f.samples for f in clip.decode(clip.streams.audio[0])):
                     raise BadClip("no sound decodes")
@@ -85,14 +81,14 @@ def _check_tracks(clip: av.container.InputContainer, seconds: float, frame_secon
         raise BadClip(f"sound is {audio.codec_context.codec.canonical_name}")
 
 
-def _check_frames(clip: av.container.InputContainer, frames: int | None, frame_seconds: float, whole: bool) -> None:
+def _check_frames(clip: av.container.InputContainer, frames: int | None, decode: Decoded) -> None:
     video = clip.streams.video[0]
     entries = video.index_entries
     if not len(entries) or not entries[0].is_keyframe:
         raise BadClip("the first packet is no keyframe")
     if frames is not None and len(entries) != frames:
         raise BadClip(f"{len(entries)} frames, not {frames}")
-    if not whole:
+    if decode != "all":
         video.codec_context.skip_frame = "NONKEY"
     video.codec_context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
     video.thread_count = 2
@@ -105,5 +101,7 @@ def _check_frames(clip: av.container.InputContainer, frames: int | None, frame_s
             raise BadClip(f"frame {shown} is damaged")
         last = frame.pts
         shown += 1
-    if not shown or (whole and shown != len(entries)):
+        if decode == "first":
+            break
+    if not shown or (decode == "all" and shown != len(entries)):
         raise BadClip(f"{shown} of {len(entries)} frames can be shown")

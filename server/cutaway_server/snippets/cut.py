@@ -10,6 +10,7 @@ import logging
 import tempfile
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -32,6 +33,7 @@ QUICK_FRAMES = 60
 """1080p frames that may be decoded before the first snippet leaves."""
 SHORT_GOP_SECONDS = 4.0
 LEAD_SECONDS = 3.0
+TAIL_SECONDS = 2.5
 EARLY_KEYFRAME_SECONDS = 6.0
 """How much farther (seconds) a keyframe may be from the ideal beginning for being where a shot begins."""
 TEXT_MARGIN_SECONDS = 20.0
@@ -87,7 +89,7 @@ def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, s
         The bytes could not be fetched, or not be encoded.
     """
     key = first_keyframe(media, order)
-    window = read_window(media, key, order.high)
+    window = read_window(media, key, _reading_end(media, order, key))
     if not window.video:
         raise Declined("no frames")
     if media.index.exact:  # The window's own captions begin and end in the middle of sentences.
@@ -131,6 +133,15 @@ def first_keyframe(media: Media, order: Order) -> int:
 
     inside = [n for n in range(before, len(times)) if order.low - 0.02 <= times[n] <= latest]
     return min(inside, key=price) if inside else before
+
+
+def _reading_end(media: Media, order: Order, key: int) -> float:
+    """Where to end reading, which is as dear as decoding: a little after the wished-for length, or, where sentences
+    are to be spared, at the end of the stretch."""
+    if order.keep_whole or media.text is not None:
+        return order.high
+    begin = max(float(media.index.keyframe_times[key]), order.wish.anchor - order.wish.length / 2)
+    return min(order.high, begin + order.wish.length + TAIL_SECONDS)
 
 
 def _choose(
@@ -183,7 +194,7 @@ def _make(
     path: Path,
 ) -> Clip:
     """Copy if possible, else encode; whatever fails its check is encoded."""
-    if bounds.copied and (order.quick or not seen.damaged or bounds.end <= seen.decoded_until):
+    if bounds.copied and (not seen.damaged or bounds.end <= seen.decoded_until):
         try:
             clip = _copy(media, window, seen, bounds, order, max_bytes, path)
         except (BadClip, av.FFmpegError, ValueError) as error:
@@ -226,8 +237,15 @@ def _copy(
     has_sound = any(
         start * window.video_base <= s.pts * window.audio_base < end * window.video_base for s in window.audio
     )
-    # The packets were decoded in look_through(); here it is the file around them that is looked at.
-    check(data, seconds=seconds, frame_seconds=window.frame_seconds, frames=kept, sound=has_sound, whole=False)
+    check(
+        data,
+        seconds=seconds,
+        frame_seconds=window.frame_seconds,
+        frames=kept,
+        sound=has_sound,
+        # All packets were decoded in look_through(), but those of a snippet in haste.
+        decode="keyframes" if order.quick else "first",
+    )
     return Clip(data, window.seconds(start), window.seconds(end), True, seen)
 
 
@@ -246,11 +264,19 @@ def _encode(
         max_height = max(min(max_height or 10_000, media.index.video.height) // 2, 90)
     try:
         # Damaged packets may leave out frames at the end, so the length is what it is.
-        slack = window.frame_seconds if not seen.damaged else seconds / 2
-        check(data, seconds=seconds, frame_seconds=slack, frames=None, sound=False, whole=True)
+        slack = _longest_frame(window, start, end) if not seen.damaged else seconds / 2
+        check(data, seconds=seconds, frame_seconds=slack, frames=None, sound=False, decode="all")
     except BadClip as error:
         raise CannotEncode("This part of the video could not be encoded.") from error
     return Clip(data, window.seconds(start), window.seconds(end), False, seen)
+
+
+def _longest_frame(window: Window, start: int, end: int) -> float:
+    """How long (seconds) the longest frame is shown: a track's length in its header goes by decoding times, and where
+    the rate varies, that is as much as a frame off."""
+    times = [*sorted(s.pts for s in shown(window) if start <= s.pts < end), end]
+    longest = max((b - a for a, b in pairwise(times)), default=0)
+    return max(float(longest * window.video_base), window.frame_seconds)
 
 
 def _ticks(window: Window, at: float) -> int:

@@ -66,6 +66,8 @@ def encode(
                 *("-map", "0:v:0", "-vf", _filters(max_height)),
                 *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-threads", "2"),
                 *("-maxrate", str(rate), "-bufsize", str(rate), "-frames:v", str(int(seconds * 120) + 2)),
+                # Each frame keeps its own time: on the grid of an average rate, close ones would be dropped.
+                *("-fps_mode", "passthrough", "-enc_time_base", "demux"),
             ]
         if media.audio:
             command += [

@@ -25,7 +25,7 @@ from cutaway_server.snippets.source import Source, find_source
 
 FIRST_LOOKS = 5
 """Candidates that are looked at before the first snippet is chosen."""
-LISTEN_SECONDS = 2.0
+LISTEN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ Containers are opened with a format whitelist and without any protocol, because 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
@@ -20,6 +21,7 @@ from av.packet import Packet as _Packet
 from numpy.typing import NDArray
 
 from cutaway_server.fetch.ranges import RemoteFile
+from cutaway_server.snippets.boxes import walk
 from cutaway_server.snippets.captions import Cue, plain_text
 from cutaway_server.snippets.index import (
     Index,
@@ -38,6 +40,10 @@ FORMATS = "mov,matroska,webm"
 MAX_PIXELS = 9_437_184
 """Larger frames (4096x2304) are refused: two files of 200 kB needed 2.5 GB each to decode."""
 MAX_STREAMS = 64
+BEFORE_INDEX = {"ftyp", "free", "skip", "wide", "mdat", "uuid", "pnot"}
+BOXES_BEFORE_INDEX = 32
+FIRST_MEDIA_BYTES = 192 << 10
+MAX_INDEX_BYTES = 64 << 20
 LONGEST_CUE_SECONDS = 15.0
 SOUND_STRIDE = 8
 """Every which packet of sound is looked up for its size: enough for bytes per second."""
@@ -162,7 +168,28 @@ class Media:
     def _open(self) -> InputContainer:
         # The whitelist of protocols is empty: the library has the file object and nothing else.
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "", "max_streams": str(MAX_STREAMS)}
+        self._fetch_index()
         return av.open(self._demuxed, "r", options=options, container_options={}, metadata_errors="replace")
+
+    def _fetch_index(self) -> None:
+        """Fetch the index of an MP4 as a whole.
+
+        As the demuxer asks for it, each doubling of the reader's step would take a round trip, and the last one would
+        go up to a megabyte too far.
+        """
+
+        def read(at: int, size: int) -> bytes:
+            self.file.seek(at)
+            return self.file.read(size)
+
+        for box in itertools.islice(walk(read), BOXES_BEFORE_INDEX):
+            if box.kind == "moov" and box.size:
+                # What follows is the first media, from which the library learns what the streams are.
+                end = box.position + min(box.size, MAX_INDEX_BYTES) + FIRST_MEDIA_BYTES
+                self.file.prefetch([(box.position, min(end, self.file.size))], wait=False)
+                return
+            if box.kind not in BEFORE_INDEX:
+                return
 
     def streams(self) -> list[av.stream.Stream]:
         """The streams that are used: picture, sound and text."""

@@ -1,8 +1,8 @@
 """From a request to finished snippets: which job runs when, on the event loop, which only waits.
 
 Comes in: a :class:`~cutaway.protocol.SnippetRequest`. Goes out: an async iterator of encoded frames, each as soon as
-it is ready. The first snippet is cut while the rest of the video is still being looked at; after that, two are in
-work at a time. What turns out to be dull is replaced by the next best moment.
+it is ready. The first snippet is cut before the rest of the video is looked at; after that, two are in work at a
+time. What turns out to be dull is replaced by the next best moment.
 """
 
 from __future__ import annotations
@@ -145,9 +145,8 @@ class _Work:
         await self._progress("resolve", 1.0)
         try:
             async with asyncio.TaskGroup() as group:
-                first = group.create_task(self._deliver(known, known.first, quick=not known.short))
-                if known.wanted == 1:
-                    await first
+                # Alone: looking at the rest beside it takes the cores that the first snippet needs.
+                await self._deliver(known, known.first, quick=not known.short)
                 if not known.short and self._delivered < known.wanted:
                     await self._rest(known, group)
         except* Fault as faults:
@@ -170,8 +169,9 @@ class _Work:
             group.create_task(lane())
 
     async def _second(self, known: jobs.Survey) -> None:
-        """Turn to what is second best: cut sentences before there are too few snippets, black pictures before none."""
-        for reason, least in ("sentence", min(known.wanted, FEW)), ("black", 1):
+        """Turn to what is second best: cut sentences when there are too few snippets, black pictures when none."""
+        for reason in "sentence", "black":
+            least = min(known.wanted, FEW) if reason == "sentence" else known.wanted * (not self._delivered)
             for moment in [m for why, m in self._second_best if why == reason]:
                 if self._delivered < least:
                     await self._deliver(known, moment, lenient=True)

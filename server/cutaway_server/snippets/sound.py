@@ -34,7 +34,10 @@ def listen(source: av.AudioCodecContext, packets: Iterable[av.Packet[Any]]) -> N
             continue
         for frame in frames:
             frame.pts = None
-            parts += [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]
+            try:
+                parts += [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]
+            except ValueError:  # A damaged header claims another rate or other channels.
+                continue
     return np.concatenate(parts).astype(np.float32, copy=False) if parts else np.zeros(0, np.float32)
 
 
