@@ -77,8 +77,8 @@ def _wishes(command: Command) -> Command:
 def snippets(video: str, out: Path | None, as_json: bool, server: str | None, **wishes: Any) -> None:
     """Save the interesting moments of a video as MP4 files.
 
-    URL_OR_FILE is the address of a video file or of a page on a video site, or a file on this machine. Each
-    file is named after what happens in it; no file is ever overwritten.
+    URL_OR_FILE is the address of a video file, or a file on this machine. Each file is named after what happens in
+    it; no file is ever overwritten.
     """
     check_request(video, **wishes)  # before a server is started for nothing
     with Display(lines=not as_json) as display, _client(server, display) as client:

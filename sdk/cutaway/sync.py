@@ -80,7 +80,7 @@ class Client:
         Parameters
         ----------
         url : str or path-like
-            The video: an ``http(s)`` URL of a file or of a page on a video site, or the path of a file on
+            The video: an ``http(s)`` URL of a video file, or the path of a file on
             this machine, if the server runs on it too.
         max_snippets : int
             At most this many, 1 to 50.

@@ -251,3 +251,24 @@ def _(films: Films, path: Path) -> None:
     """Thirty seconds of noise in motion, some 5 Mbit a second."""
     noisy = ("-vf", "noise=alls=60:allf=t", "-t", "30", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25")
     ffmpeg("-i", films.master, *noisy, "-b:v", "5M", "-maxrate", "5M", "-bufsize", "2M", *AAC, path)
+
+
+@_recipe("wide.mp4")
+def _(films: Films, path: Path) -> None:
+    """A minute of noise: too large to be fetched by the way, so that each job has to ask for its part."""
+    noisy = ("-vf", "noise=alls=50:allf=t", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25")
+    ffmpeg(
+        "-i",
+        films.master,
+        *noisy,
+        "-b:v",
+        "3M",
+        "-maxrate",
+        "3M",
+        "-bufsize",
+        "2M",
+        *AAC,
+        "-movflags",
+        "+faststart",
+        path,
+    )

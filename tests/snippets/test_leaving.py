@@ -103,12 +103,19 @@ async def connected(watched: Watched, url: str, **parameters: object) -> AsyncIt
 
 
 STAGES: dict[str, tuple[str, Callable[[VideoMessage], bool]]] = {
-    "resolve": ("film.mp4", is_stage("resolve")),
-    "first_cut": ("film.mp4", is_surveyed),
-    "analyse": ("film.mp4", is_stage("analyse")),
-    "cut": ("film.mp4", is_snippet),
+    "resolve": ("wide.mp4", is_stage("resolve")),
+    "first_cut": ("wide.mp4", is_surveyed),
+    "analyse": ("wide.mp4", is_stage("analyse")),
+    "cut": ("wide.mp4", is_snippet),
     "download": ("no_cues.mkv", is_stage("resolve")),
 }
+
+
+async def wait_for_job(watched: Watched, client: Client, condition: Callable[[VideoMessage], bool]) -> None:
+    """Return while a job of the stage is running: it has just asked the origin for something."""
+    await client.read_until(condition)
+    asked = len(watched.origin.requests)
+    await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
 
 
 async def time_to_leave(watched: Watched, leave: Callable[[], None]) -> float:
@@ -127,11 +134,8 @@ def test_leaving_ends_everything(watched: Watched, films: Films, stage: str, how
     url = watched.origin.serve(f"{stage}-{how}", Resource(films[name], latency=SLOW))
 
     async def once() -> float:
-        asked = len(watched.origin.requests)
         async with connected(watched, url, min_seconds=2, max_seconds=6) as client:
-            await client.read_until(condition)
-            if stage in ("resolve", "download"):
-                await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
+            await wait_for_job(watched, client, condition)
             return await time_to_leave(watched, client.close if how == "close" else client.reset)
 
     check_times(watched, once)
@@ -195,11 +199,8 @@ def test_a_killed_worker_fails_one_request(one_worker: Watched, films: Films, st
     url = watched.origin.serve(f"killed-{stage}", Resource(films[name], latency=SLOW))
 
     async def ask() -> list[VideoMessage]:
-        asked = len(watched.origin.requests)
         async with connected(watched, url, min_seconds=2, max_seconds=6) as client:
-            await client.read_until(condition)
-            if stage in ("resolve", "download"):
-                await asyncio.to_thread(watched.origin.wait_for, lambda: len(watched.origin.requests) > asked)
+            await wait_for_job(watched, client, condition)
             (worker,) = watched.worker_pids()
             os.kill(worker, signal.SIGKILL)
             return await client.read_rest()
