@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -110,17 +111,41 @@ def reordered(draw: st.DrawFn) -> list[int]:
 decoding_orders = st.composite(reordered)() | st.lists(st.integers(0, 60), unique=True, max_size=8)
 
 
-@given(decoding_orders, st.booleans(), st.integers(0, 5))
-def test_clean_ends_are_those_of_a_brute_force_model(order: list[int], at_end: bool, duration: int) -> None:
-    samples = [Sample(None, pts, duration, n == 0) for n, pts in enumerate(order)]  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Timed:
+    """Stands for a packet: only its decoding time is looked at."""
+
+    dts: int | None
+
+
+def samples_of(order: list[int], duration: int = 1) -> list[Sample]:
+    """Frames in decoding order, decoded evenly and before they are shown."""
+    times = sorted(order)
+    delay = max((time - pts for time, pts in zip(times, order, strict=True)), default=0)
+    return [
+        Sample(Timed(time - delay), pts, duration, n == 0)  # type: ignore[arg-type]
+        for n, (time, pts) in enumerate(zip(times, order, strict=True))
+    ]
+
+
+@given(decoding_orders, st.integers(0, 5))
+def test_clean_ends_are_those_of_a_brute_force_model(order: list[int], duration: int) -> None:
     expected = [
         (n, min(order[n:]))
         for n in range(1, len(order))
         if all(early < late for early in order[:n] for late in order[n:])
     ]
-    if at_end and order:
+    if order:
         expected.append((len(order), max(order) + max(duration, 1)))
-    assert clean_ends(samples, at_end=at_end) == expected
+    assert clean_ends(samples_of(order, duration), at_end=True) == expected
+
+
+@given(decoding_orders, st.integers(0, 40))
+def test_clean_ends_of_a_window_are_clean_in_the_whole(order: list[int], read: int) -> None:
+    """What comes after the window may be shown before the window's last frames."""
+    whole = clean_ends(samples_of(order), at_end=True)
+    part = clean_ends(samples_of(order)[:read], at_end=False)
+    assert set(part) <= set(whole)
 
 
 # --- captions ----------------------------------------------------------------------------------------------

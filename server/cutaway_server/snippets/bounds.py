@@ -112,7 +112,9 @@ def _best(
             length = b - a
             if not wish.min_seconds - TOLERANCE_SECONDS <= length <= wish.max_seconds + TOLERANCE_SECONDS:
                 continue
-            score = start_score + end_score - 1.5 * abs(log2(length / wish.length))
+            # Who sets a tight limit wants no longer ones; shorter ones are as good.
+            weight = 0.5 if length < wish.length == wish.max_seconds else 1.5
+            score = start_score + end_score - weight * abs(log2(length / wish.length))
             if not a + 0.5 <= wish.anchor <= b - 0.5:
                 score -= 1.0
             if best is None or score > best[0]:

@@ -149,7 +149,7 @@ class Media:
         except BaseException:
             self.container.close()
             raise
-        if not len(self.index.keyframe_times):
+        if not len(self.index.keyframe_times) or not self.index.duration > 0:
             self.container.close()
             raise NotAVideo("This file says that it is a video but has no pictures in it.")
 
@@ -235,7 +235,7 @@ class Media:
 
     def _build(self, pictures: PacketTable, sounds: PacketTable | None, *, exact: bool, duration: float) -> Index:
         """Without a duration to believe (truncated files have a wrong one), the last packet tells it."""
-        if not duration and len(pictures.time):
+        if not duration > 0 and len(pictures.time):
             duration = float(pictures.time[-1]) + 1 / float(self.video.average_rate or 25)
         return build_index(self.container, pictures, sounds, origin=self.origin, duration=duration, exact=exact)
 

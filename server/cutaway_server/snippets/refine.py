@@ -135,6 +135,8 @@ def stretch_of(window: Window, seen: Seen) -> Stretch:
     """What :func:`cutaway_server.snippets.bounds.choose` needs to know of a window."""
     samples = shown(window)
     order = sorted(s.pts for s in samples)
+    if samples and not window.at_end and (decoded := samples[-1].packet.dts) is not None:
+        order = [t for t in order if t <= decoded] or order  # Between later ones, frames are missing.
     times = [window.seconds(t) for t in order]
     if window.at_end and samples:
         last = max(samples, key=lambda s: s.pts)

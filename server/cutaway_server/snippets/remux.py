@@ -63,6 +63,9 @@ def clean_ends(samples: list[Sample], *, at_end: bool) -> list[tuple[int, int]]:
         latest = sample.pts if latest is None else max(latest, sample.pts)
         if latest < following[n]:
             ends.append((n + 1, following[n]))
+    if samples and not at_end and (decoded := samples[-1].packet.dts) is not None:
+        # What comes after the window is shown later than this, but perhaps earlier than the window's last frames.
+        ends = [end for end in ends if end[1] <= decoded]
     if at_end and samples:
         last = max(samples, key=lambda s: s.pts)
         ends.append((len(samples), last.pts + max(last.duration, 1)))
