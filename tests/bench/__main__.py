@@ -18,7 +18,6 @@ from bench_leave import leaving
 from bench_whole_job import whole_job
 from report import main
 
-
 if __name__ == "__main__":
     missed = main(__doc__, first_snippet, whole_job, highlights, cutting, leaving)
     # A process of its own: a heap that other benchmarks have grown is worth 20 ms to the baseline.
