@@ -1,6 +1,6 @@
 """The last look at a clip before it leaves: is it an MP4 that plays everywhere, from its first frame to its end?
 
-Comes in: the clip's bytes and what it should be. Nothing goes out but an exception.
+Comes in: the clip's bytes and what it should be. Goes out: its real length, or an exception.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def top_boxes(data: bytes) -> list[str]:
 
 def check(
     data: bytes, *, seconds: float, frame_seconds: float, frames: int | None, sound: bool, decode: Decoded
-) -> None:
+) -> float:
     """Check a clip.
 
     Parameters
@@ -39,6 +39,11 @@ def check(
         What of it to decode: the first keyframe, when the packets themselves were decoded before they were copied;
         all keyframes; or everything.
 
+    Returns
+    -------
+    float
+        How long it really is, in seconds.
+
     Raises
     ------
     BadClip
@@ -49,7 +54,7 @@ def check(
         raise BadClip(f"boxes {boxes}")
     try:
         with av.open(io.BytesIO(data), "r", options={"format_whitelist": "mov", "protocol_whitelist": ""}) as clip:
-            _check_tracks(clip, seconds, frame_seconds, sound)
+            length = _check_tracks(clip, seconds, frame_seconds, sound)
         # The edit list must not be what makes the pictures right: look at them without it.
         options = {"format_whitelist": "mov", "protocol_whitelist": "", "ignore_editlist": "1"}
         with av.open(io.BytesIO(data), "r", options=options) as clip:
@@ -60,9 +65,10 @@ def check(
                     raise BadClip("no sound decodes")
     except av.FFmpegError as error:
         raise BadClip(f"does not decode: {error}") from error
+    return length
 
 
-def _check_tracks(clip: av.container.InputContainer, seconds: float, frame_seconds: float, sound: bool) -> None:
+def _check_tracks(clip: av.container.InputContainer, seconds: float, frame_seconds: float, sound: bool) -> float:
     video = clip.streams.video[0]
     context = video.codec_context
     if context.codec.canonical_name != "h264" or context.pix_fmt not in ("yuv420p", "yuvj420p"):
@@ -73,12 +79,13 @@ def _check_tracks(clip: av.container.InputContainer, seconds: float, frame_secon
     if video.start_time:
         raise BadClip("video does not start at 0")
     if not sound:
-        return
+        return length
     if not clip.streams.audio:
         raise BadClip("sound is missing")
     audio = clip.streams.audio[0]
     if audio.codec_context.codec.canonical_name != "aac":
         raise BadClip(f"sound is {audio.codec_context.codec.canonical_name}")
+    return length
 
 
 def _check_frames(clip: av.container.InputContainer, frames: int | None, decode: Decoded) -> None:

@@ -26,7 +26,10 @@ from cutaway_server.snippets.window import Window, read_window
 
 log = logging.getLogger(__name__)
 
-SIZES_TRIED = 3
+BLACK, SENTENCE = "black", "sentence"
+SIZES_TRIED = 4
+POOR_BYTES_PER_SECOND = 16_000
+"""Less than this (128 kb/s) is not worth watching: a clip that must be small is made shorter before."""
 ENCODED_FRAMES_PER_SECOND = 25.0
 """What veryfast makes of 1080p on two cores."""
 QUICK_FRAMES = 60
@@ -74,7 +77,7 @@ class Declined(Exception):
 class SecondBest(Declined):
     """There is something, to be shown only if the video has nothing better.
 
-    That is sound with a black picture ("black"), or a place where no snippet spares every sentence ("sentence").
+    That is sound with a black picture (``BLACK``), or a place where no snippet spares every sentence (``SENTENCE``).
     """
 
 
@@ -104,7 +107,7 @@ def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, s
         bounds = _choose(media, window, seen, order, copyable, spare_sentences=True)
         if bounds is None and (rough := _choose(media, window, seen, order, copyable, spare_sentences=False)):
             if not order.lenient:
-                raise SecondBest("sentence")
+                raise SecondBest(SENTENCE)
             bounds = rough
     if bounds is None:
         raise Declined("too short")
@@ -178,7 +181,7 @@ def decline_dull(seen: Seen, bounds: Bounds, order: Order) -> None:
     if black and silent:
         raise Declined("black and silent")
     if black and not order.lenient:
-        raise SecondBest("black")
+        raise SecondBest(BLACK)
     if silent and shots.still() > STILL_SHARE:
         raise Declined("still and silent")
 
@@ -202,7 +205,7 @@ def _make(
         else:
             if clip is not None:
                 return clip
-    return _encode(media, window, seen, bounds, max_height, max_bytes, path)
+    return _encode(media, window, seen, bounds, order, max_height, max_bytes, path)
 
 
 def _copy(
@@ -225,18 +228,19 @@ def _copy(
         if not ends:
             return None
         kept, end = ends[-1]
+    base, audio_base = window.video_base, window.audio_base
+    has_sound = any(start * base <= s.pts * audio_base < end * base for s in window.audio)
+    if not has_sound:
+        window = replace(window, audio=[])
     sound = None
-    if media.audio and not can_copy_audio(media.index):
+    if has_sound and not can_copy_audio(media.index):
         sound = path.with_suffix(".sound.mp4")
         encode(media, window, start, end, sound, video=False)
     copy_packets(media, window, start, kept, end, path, sound=sound)
     data = path.read_bytes()
     if len(data) > max_bytes:
         return None
-    seconds = float((end - start) * window.video_base)
-    has_sound = any(
-        start * window.video_base <= s.pts * window.audio_base < end * window.video_base for s in window.audio
-    )
+    seconds = float((end - start) * base)
     check(
         data,
         seconds=seconds,
@@ -250,9 +254,19 @@ def _copy(
 
 
 def _encode(
-    media: Media, window: Window, seen: Seen, bounds: Bounds, max_height: int | None, max_bytes: int, path: Path
+    media: Media,
+    window: Window,
+    seen: Seen,
+    bounds: Bounds,
+    order: Order,
+    max_height: int | None,
+    max_bytes: int,
+    path: Path,
 ) -> Clip:
     start, end = _ticks(window, bounds.start), _ticks(window, bounds.end)
+    fitting = max(max_bytes * 0.9 / POOR_BYTES_PER_SECOND, order.wish.min_seconds)
+    if bounds.end - bounds.start > fitting:  # Rather shorter than too poor.
+        end = _ticks(window, bounds.start + fitting)
     seconds = float((end - start) * window.video_base)
     room = max_bytes
     for _ in range(SIZES_TRIED):
@@ -261,14 +275,20 @@ def _encode(
         if len(data) <= max_bytes:
             break
         room = room * max_bytes // len(data) * 9 // 10
-        max_height = max(min(max_height or 10_000, media.index.video.height) // 2, 90)
+        max_height = max(min(max_height or 10_000, media.index.video.shown_height) // 2, 90)
+    else:
+        raise CannotEncode("This part of the video could not be made small enough.")
+    # Damaged packets may leave out frames at the end, so the length is what it is.
+    slack = _longest_frame(window, start, end) if not seen.damaged else seconds
     try:
-        # Damaged packets may leave out frames at the end, so the length is what it is.
-        slack = _longest_frame(window, start, end) if not seen.damaged else seconds / 2
-        check(data, seconds=seconds, frame_seconds=slack, frames=None, sound=False, decode="all")
+        length = check(data, seconds=seconds, frame_seconds=slack, frames=None, sound=False, decode="all")
     except BadClip as error:
         raise CannotEncode("This part of the video could not be encoded.") from error
-    return Clip(data, window.seconds(start), window.seconds(end), False, seen)
+    if seen.damaged:
+        if length < order.wish.min_seconds and not order.keep_whole:
+            raise Declined("too damaged")
+        seconds = min(length, seconds)
+    return Clip(data, window.seconds(start), window.seconds(start) + seconds, False, seen)
 
 
 def _longest_frame(window: Window, start: int, end: int) -> float:

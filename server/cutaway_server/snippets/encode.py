@@ -7,6 +7,7 @@ encodes them.
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,10 @@ from cutaway_server.snippets.media import MAX_PIXELS, Media
 from cutaway_server.snippets.window import Sample, Window
 from cutaway_server.work.limits import child_setup
 
-BYTES_FOR_SOUND = 128_000 // 8
+log = logging.getLogger(__name__)
+
+MOST_FOR_SOUND, LEAST_FOR_SOUND = 128_000, 24_000
+"""Bits per second."""
 
 
 class CannotEncode(Fault):
@@ -46,7 +50,7 @@ def encode(
     CannotEncode
         Nothing usable came out.
     """
-    local = path.with_suffix(".window")
+    local, complaints = path.with_suffix(".window"), path.with_suffix(".log")
     try:
         kind = store(media, window, local)
         base = window.video_base
@@ -54,6 +58,8 @@ def encode(
         seconds = float((end_ticks - start_ticks) * base)
         # A quarter of a frame early, so that rounded timestamps fall on the right side.
         skip = max(float((start_ticks - window.video[0].pts) * base) - frame / 4, 0.0)
+        bits = int(max_bytes * 0.9 / seconds * 8)
+        sound = max(min(MOST_FOR_SOUND, bits // 4), LEAST_FOR_SOUND) if media.audio else 0
         command = [
             *(imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-threads", "2"),
             *("-protocol_whitelist", "file", "-format_whitelist", kind, "-max_pixels", str(MAX_PIXELS)),
@@ -61,25 +67,29 @@ def encode(
             *("-map_metadata", "-1", "-map_chapters", "-1"),
         ]
         if video:
-            rate = max(int((max_bytes * 0.9 / seconds - BYTES_FOR_SOUND) * 8), 50_000)
+            frames = sum(start_ticks <= s.pts < end_ticks for s in window.video)
+            rate = max(bits - sound, 20_000)
             command += [
                 *("-map", "0:v:0", "-vf", _filters(max_height)),
                 *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-threads", "2"),
-                *("-maxrate", str(rate), "-bufsize", str(rate), "-frames:v", str(int(seconds * 120) + 2)),
+                *("-maxrate", str(rate), "-bufsize", str(rate), "-frames:v", str(frames + 2)),
                 # Each frame keeps its own time: on the grid of an average rate, close ones would be dropped.
                 *("-fps_mode", "passthrough", "-enc_time_base", "demux"),
             ]
         if media.audio:
             command += [
-                *("-map", "0:a:0?", "-af", "aresample=async=1:first_pts=0", "-c:a", "aac", "-b:a", "128k"),
+                *("-map", "0:a:0?", "-af", "aresample=async=1:first_pts=0", "-c:a", "aac", "-b:a", str(sound)),
                 *("-ac", str(min(media.audio.channels, 2))),
             ]
         command += ["-movflags", "+faststart+negative_cts_offsets", "-f", "mp4", str(path)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, preexec_fn=child_setup)  # noqa: S603
+        with complaints.open("wb") as stderr:  # Not in memory: damaged video makes megabytes of them.
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=stderr, preexec_fn=child_setup)  # noqa: S603
         if done.returncode or not path.exists() or not path.stat().st_size:
+            log.warning("ffmpeg ended with %d: %r", done.returncode, complaints.read_bytes()[-300:])
             raise CannotEncode("This part of the video could not be encoded.")
     finally:
         local.unlink(missing_ok=True)
+        complaints.unlink(missing_ok=True)
 
 
 def store(media: Media, window: Window, path: Path) -> str:
@@ -117,6 +127,8 @@ def _store(media: Media, window: Window, path: Path, kind: str) -> None:
                     )
         queue.sort(key=lambda entry: entry[0])
         for _, stream, sample, dts, pts in queue:
+            # Muxing a packet rescales it and changes its time base; one may be muxed more than once.
+            sample.packet.time_base = window.video_base if stream.type == "video" else window.audio_base
             sample.packet.pts, sample.packet.dts = pts, dts
             sample.packet.stream = stream
             output.mux(sample.packet)

@@ -9,6 +9,7 @@ All times are seconds from the start of the presentation (the container's ``star
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import av
@@ -20,6 +21,8 @@ from cutaway_server.snippets.packets import Floats, Ints, PacketTable
 
 MAX_BINS = 20_000
 """Longer videos get wider bins: 5.5 hours at one second each."""
+MAX_KEYFRAMES, MAX_CHAPTERS = 100_000, 1_000
+"""A hostile file names millions of them; what is kept goes from process to process."""
 MAX_TEXT = 500
 """Characters of a title or chapter name that are kept."""
 
@@ -33,11 +36,17 @@ class VideoTrack:
     """The picture: codec name, coded size in pixels, rate in frames per second, rotation in degrees."""
 
     codec: str
-    profile: str
     width: int
     height: int
     frames_per_second: float
     pixel_format: str
+    rotation: int = 0
+    """Counterclockwise, by which the picture is turned before it is shown."""
+
+    @property
+    def shown_height(self) -> int:
+        """The picture's height in pixels as it is seen."""
+        return self.width if self.rotation % 180 else self.height
 
 
 @dataclass(frozen=True)
@@ -135,23 +144,25 @@ def build_index(
     origin: float,
     duration: float,
     exact: bool,
+    rotation: int,
 ) -> Index:
     """Condense packet tables into an :class:`Index`."""
     video = picture_stream(container)
     audio = sound_stream(container)
     context = video.codec_context
-    keys = pictures.keyframe
+    keys = np.flatnonzero(pictures.keyframe)
+    keys = keys[:: max(-(-len(keys) // MAX_KEYFRAMES), 1)]
     bin_seconds = max(1.0, duration / MAX_BINS)
     rate = float(video.average_rate or video.guessed_rate or 0)
     return Index(
         duration=duration,
         video=VideoTrack(
             codec=context.codec.canonical_name,
-            profile=context.profile or "",
             width=context.width,
             height=context.height,
             frames_per_second=rate if 0 < rate <= 240 else 25.0,
             pixel_format=context.pix_fmt or "",
+            rotation=rotation,
         ),
         audio=AudioTrack(audio.codec_context.codec.canonical_name, audio.rate, audio.channels) if audio else None,
         title=clean(container.metadata.get("title", "")),
@@ -193,7 +204,7 @@ def byte_rate(table: PacketTable, duration: float, bin_seconds: float, *, leave_
 def read_chapters(container: InputContainer, origin: float, duration: float) -> tuple[Chapter, ...]:
     """The container's chapters that lie inside the video, with their names."""
     chapters = []
-    for raw in container.chapters():
+    for raw in itertools.islice(container.chapters(), MAX_CHAPTERS):
         base = float(raw["time_base"] or 0)
         start = max(raw["start"] * base - origin, 0.0)
         end = min(raw["end"] * base - origin, duration)

@@ -20,7 +20,7 @@ from cutaway_server.snippets.captions import Sentence, sentences
 from cutaway_server.snippets.cut import Clip, Declined, Order, SecondBest, cut
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
-from cutaway_server.snippets.moments import Candidate, Limits, Moment, Plan
+from cutaway_server.snippets.moments import Candidate, Limits, Moment
 from cutaway_server.snippets.source import Source, find_source
 
 FIRST_LOOKS = 5
@@ -93,8 +93,8 @@ def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: i
         return Survey(source, index, count, _placed(found[0], index), tuple(seen), False)
 
 
-def plan(known: Survey, limits: Limits) -> Plan:
-    """Look at and listen to all candidates, and plan the snippets after the first.
+def plan(known: Survey, limits: Limits) -> list[Moment]:
+    """Look at and listen to all candidates; the moments after the first, the best first, with some in reserve.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def plan(known: Survey, limits: Limits) -> Plan:
             moment = replace(_placed(moment, index, chapters), others=others)
             chapters.add(moment.chapter)
             placed.append(moment)
-        return Plan(placed[: known.wanted - 1], placed[known.wanted - 1 :])
+        return placed
 
 
 def look_at(media: Media, places: Sequence[Candidate], limits: Limits, *, listen: bool) -> list[Candidate]:
@@ -190,7 +190,7 @@ def make_snippet(source: Source, index: Index, order: SnippetOrder, scratch: Pat
         description=words.describe(clip.seen, clip.start, clip.end, index.duration, moment.chapter),
         start=round(clip.start, 6),
         end=round(clip.end, 6),
-        poster=looks.poster(clip.seen.portrait) if clip.seen.portrait else None,
+        poster=looks.poster(clip.seen.portrait, index.video.rotation) if clip.seen.portrait else None,
         by="local",
     )
     data = protocol.SnippetData(video_data=clip.data, metadata=metadata)

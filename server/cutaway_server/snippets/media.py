@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -20,9 +20,9 @@ from av.container import InputContainer
 from av.packet import Packet as _Packet
 from numpy.typing import NDArray
 
-from cutaway_server.fetch.ranges import RemoteFile
 from cutaway_server.snippets.boxes import walk
 from cutaway_server.snippets.captions import Cue, plain_text
+from cutaway_server.snippets.files import ByteFile, Demuxed, NoIndex, describe
 from cutaway_server.snippets.index import (
     Index,
     NotAVideo,
@@ -34,7 +34,7 @@ from cutaway_server.snippets.index import (
 from cutaway_server.snippets.packets import Indexed, Packets, PacketTable
 from cutaway_server.snippets.packets import scan as scan_packets
 from cutaway_server.snippets.sound import listen
-from cutaway_server.snippets.spans import Span, merged, packet_spans
+from cutaway_server.snippets.spans import Span, bounded, merged, packet_spans
 
 FORMATS = "mov,matroska,webm"
 MAX_PIXELS = 9_437_184
@@ -44,6 +44,8 @@ BEFORE_INDEX = {"ftyp", "free", "skip", "wide", "mdat", "uuid", "pnot"}
 BOXES_BEFORE_INDEX = 32
 FIRST_MEDIA_BYTES = 192 << 10
 MAX_INDEX_BYTES = 64 << 20
+MAX_PREFETCH_BYTES = 64 << 20
+"""The rest of a larger plan is fetched as it is read."""
 LONGEST_CUE_SECONDS = 15.0
 SOUND_STRIDE = 8
 """Every which packet of sound is looked up for its size: enough for bytes per second."""
@@ -52,59 +54,6 @@ CUE_READ_BYTES = 192 << 10
 """How much of a cluster is fetched for its keyframe when the index does not tell the keyframe's size."""
 
 Packet: TypeAlias = "_Packet[Any]"
-
-
-class ByteFile(Protocol):
-    """The file object that media is read from: exact ranges, several at a time."""
-
-    @property
-    def size(self) -> int: ...
-    @property
-    def failure(self) -> BaseException | None: ...
-    def read(self, size: int = -1, /) -> bytes: ...
-    def seek(self, offset: int, whence: int = 0, /) -> int: ...
-    def tell(self) -> int: ...
-    def close(self) -> None: ...
-    def prefetch(self, spans: Iterable[Span], *, wait: bool = True) -> None:
-        """Fetch [start, end) spans in parallel and keep them until :meth:`release`."""
-
-    def release(self) -> None: ...
-    def snapshot(self, limit_bytes: int) -> RemoteFile:
-        """The recipe for opening the file again, with the bytes held now."""
-
-
-class NoIndex(Exception):
-    """The file has no usable index and must be read whole, from a local copy."""
-
-
-class _Demuxed:
-    """The file object that PyAV sees, with a position of its own: single packets are read beside it.
-
-    Fails once more than ``left`` bytes were asked for (None: no bound).
-    """
-
-    def __init__(self, file: ByteFile) -> None:
-        self._file = file
-        self._position = 0
-        self.left: int | None = None
-
-    def read(self, size: int = -1) -> bytes:
-        if self.left is not None:
-            self.left -= size
-            if self.left < 0:
-                raise NoIndex
-        self._file.seek(self._position)
-        data = self._file.read(size)
-        self._position += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        base = (0, self._position, self._file.size)[whence]
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
 
 
 class Media:
@@ -129,7 +78,7 @@ class Media:
 
     def __init__(self, file: ByteFile, *, index: Index | None = None, scan: bool = False) -> None:
         self.file = file
-        self._demuxed = _Demuxed(file)
+        self._demuxed = Demuxed(file)
         try:
             self.container = self._open()
         except av.FFmpegError as error:
@@ -237,7 +186,15 @@ class Media:
         """Without a duration to believe (truncated files have a wrong one), the last packet tells it."""
         if not duration > 0 and len(pictures.time):
             duration = float(pictures.time[-1]) + 1 / float(self.video.average_rate or 25)
-        return build_index(self.container, pictures, sounds, origin=self.origin, duration=duration, exact=exact)
+        return build_index(
+            self.container,
+            pictures,
+            sounds,
+            origin=self.origin,
+            duration=duration,
+            exact=exact,
+            rotation=self._rotation(),
+        )
 
     def _fresh(self) -> InputContainer:
         """Start from the beginning again, where seeking cannot be relied on yet."""
@@ -248,6 +205,17 @@ class Media:
         self.audio = sound_stream(self.container)
         self.text = text_stream(self.container)
         return self.container
+
+    def _rotation(self) -> int:
+        """How the first picture is turned; only decoding tells."""
+        decoder = self.video.codec_context
+        try:
+            packet = self._first_packet(self.video.start_time or 0)
+            frames = decoder.decode(packet) + decoder.decode(None) if packet else []
+        except (av.FFmpegError, EOFError):
+            frames = []
+        decoder.flush_buffers()
+        return round(frames[0].rotation / 90) * 90 if frames else 0
 
     def keyframes(self, which: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decode single keyframes, given by their number in ``index.keyframe_times``.
@@ -260,7 +228,7 @@ class Media:
         for key in which:
             start = int(index.keyframe_positions[key])
             spans.append((start, start + (int(index.keyframe_sizes[key]) if index.exact else CUE_READ_BYTES)))
-        self.file.prefetch(spans, wait=False)
+        self.file.prefetch(bounded(spans, MAX_PREFETCH_BYTES), wait=False)
         decoder = self._decoder(self.video)
         for key, span in zip(which, spans, strict=True):
             try:
@@ -303,7 +271,8 @@ class Media:
             return [np.zeros(0, np.float32) for _ in spans]
         if self.index.exact:
             tables = [self.packets[self.audio.index].between(*span) for span in spans]
-            self.file.prefetch([s for t in tables for s in merged(t.position, t.size)], wait=False)
+            spans_of_sound = [s for t in tables for s in merged(t.position, t.size)]
+            self.file.prefetch(bounded(spans_of_sound, MAX_PREFETCH_BYTES), wait=False)
             heard = [self._listen(p for span in packet_spans(t) if (p := self._packet_at(span))) for t in tables]
         else:
             heard = [self._listen(self._audio_packets(*span)) for span in spans]
@@ -331,7 +300,8 @@ class Media:
             return [[] for _ in stretches]
         margin = LONGEST_CUE_SECONDS
         tables = [self.packets[self.text.index].between(start - margin, end + margin) for start, end in stretches]
-        self.file.prefetch([span for table in tables for span in packet_spans(table)], wait=False)
+        told = [span for table in tables for span in packet_spans(table)]
+        self.file.prefetch(bounded(told, MAX_PREFETCH_BYTES), wait=False)
         found = []
         for table, (start, end) in zip(tables, stretches, strict=True):
             cues = []
@@ -344,19 +314,3 @@ class Media:
             found.append(cues)
         self.file.release()
         return found
-
-
-def describe(file: ByteFile) -> str:
-    """Say what the bytes are, when they are no video."""
-    if not file.size:
-        return "The file is empty."
-    try:
-        file.seek(0)
-        head = file.read(512).lstrip().lower()
-    except OSError:
-        head = b""
-    if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
-        return "This is a web page or an XML document, not a video file."
-    if head.startswith(b"#extm3u"):
-        return "This is a playlist (HLS), not a video file."
-    return "This is not a video file that can be read (MP4, MOV, MKV and WebM are)."

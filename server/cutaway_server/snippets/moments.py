@@ -11,7 +11,7 @@ compared with what is usual in this very video (a robust z-score), so a quiet fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,14 +72,6 @@ class Limits:
     def length(self) -> float:
         """The length to aim at, in seconds."""
         return min(max(TYPICAL_SECONDS, self.min_seconds), self.max_seconds)
-
-
-@dataclass
-class Plan:
-    """The moments to cut, best first, and the ones to turn to when some of them turn out dull."""
-
-    moments: list[Moment]
-    reserve: list[Moment] = field(default_factory=list)
 
 
 def wanted(index: Index, limits: Limits) -> int:
@@ -251,8 +243,6 @@ def territories(
 ) -> list[Moment]:
     """Give each picked candidate the stretch it may use; stretches do not overlap each other nor those taken."""
     reach = limits.length / 2 + room(index)
-    if limits.min_seconds > limits.length:
-        reach = limits.min_seconds
     moments = []
     anchors = sorted(c.anchor for c in picked)
     for candidate in picked:

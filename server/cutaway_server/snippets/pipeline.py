@@ -11,8 +11,8 @@ import asyncio
 import logging
 import tempfile
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from cutaway_server.fetch.door import Door, Pass
 from cutaway_server.fetch.urls import check_url, mask_url
 from cutaway_server.settings import Settings
 from cutaway_server.snippets import jobs
+from cutaway_server.snippets.cut import BLACK, SENTENCE
 from cutaway_server.snippets.encode import CannotEncode
 from cutaway_server.snippets.moments import Limits, Moment
 from cutaway_server.snippets.words import clock
@@ -74,8 +75,9 @@ class SnippetService:
 
         async def produce() -> None:
             try:
-                with self._door.admit(max_bytes=int(self._settings.max_fetch)) as pass_, self._scratch() as scratch:
-                    await _Work(self._workers, self._settings, request, pass_, scratch, frames.put).run()
+                async with self._scratch() as scratch:
+                    with self._door.admit(max_bytes=int(self._settings.max_fetch)) as pass_:
+                        await _Work(self._workers, self._settings, request, pass_, scratch, frames.put).run()
             except Exception as error:
                 await frames.put(error)
             else:
@@ -91,10 +93,14 @@ class SnippetService:
             producer.cancel()
             await asyncio.wait([producer])
 
-    @contextmanager
-    def _scratch(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(dir=self._settings.work_dir, prefix="cutaway-") as folder:
-            yield Path(folder)
+    @asynccontextmanager
+    async def _scratch(self) -> AsyncIterator[Path]:
+        folder = tempfile.TemporaryDirectory(dir=self._settings.work_dir, prefix="cutaway-", ignore_cleanup_errors=True)
+        try:
+            yield Path(folder.name)
+        finally:
+            # A thread, because a copy of a whole video takes the file system a while to let go of.
+            await asyncio.to_thread(folder.cleanup)
 
 
 class _Work:
@@ -159,7 +165,7 @@ class _Work:
         await self._progress("analyse", 0.0)
         plan = await self._workers.run(jobs.plan, known, self._limits, seconds=PLAN_SECONDS, cpu_seconds=CPU_SECONDS)
         await self._progress("analyse", 1.0)
-        left = deque([*plan.moments, *plan.reserve])
+        left = deque(plan)
 
         async def lane() -> None:
             while left and self._delivered + self._in_work < known.wanted:
@@ -170,8 +176,8 @@ class _Work:
 
     async def _second(self, known: jobs.Survey) -> None:
         """Turn to what is second best: cut sentences when there are too few snippets, black pictures when none."""
-        for reason in "sentence", "black":
-            least = min(known.wanted, FEW) if reason == "sentence" else known.wanted * (not self._delivered)
+        for reason in SENTENCE, BLACK:
+            least = min(known.wanted, FEW) if reason == SENTENCE else known.wanted * (not self._delivered)
             for moment in [m for why, m in self._second_best if why == reason]:
                 if self._delivered < least:
                     await self._deliver(known, moment, lenient=True)

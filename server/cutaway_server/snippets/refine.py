@@ -24,7 +24,6 @@ from cutaway_server.snippets.window import Window
 
 FULL_HD = 1920 * 1080
 LOOK_EVERY_SECONDS = 1.0
-MAX_KEPT_FRAMES = 4
 
 
 @dataclass

@@ -28,7 +28,7 @@ def can_copy_video(index: Index, max_height: int | None) -> bool:
     return (
         video.codec == "h264"
         and video.pixel_format in COPIED_PIXELS
-        and (max_height is None or video.height <= max_height)
+        and (max_height is None or video.shown_height <= max_height)
     )
 
 
@@ -84,7 +84,7 @@ def copy_packets(
         options["video_track_timescale"] = str(window.video_base.denominator)
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(path), "w", "mp4", options=options))
-        queue = _timed_video(window.video[:kept], start_ticks, end_ticks)
+        queue = _timed_video(window.video[:kept], window.video_base, start_ticks, end_ticks)
         streams: dict[bool, av.VideoStream | av.AudioStream] = {True: output.add_stream_from_template(media.video)}
         if sound is not None:
             source = stack.enter_context(av.open(str(sound), options={"format_whitelist": "mov"}))
@@ -92,7 +92,7 @@ def copy_packets(
             base = Fraction(source.streams.audio[0].time_base or 1)
             packets = [(p.dts, p) for p in source.demux(audio=0) if p.size and p.dts is not None]
             queue += [(dts * base, p, _unchanged, False) for dts, p in packets]
-        elif media.audio is not None:
+        elif media.audio is not None and window.audio:
             streams[False] = output.add_stream_from_template(media.audio)
             queue += _timed_audio(window, start_ticks * window.video_base, end_ticks * window.video_base)
         for _, packet, prepare, is_video in sorted(queue, key=lambda entry: entry[0]):
@@ -108,7 +108,7 @@ def _unchanged() -> None:
 Entry = tuple[Fraction, Packet, Callable[[], None], bool]
 
 
-def _timed_video(samples: list[Sample], start: int, end: int) -> list[Entry]:
+def _timed_video(samples: list[Sample], base: Fraction, start: int, end: int) -> list[Entry]:
     """The packets with times from 0.
 
     Decoding times are made anew: the n-th packet is decoded at the time of the n-th frame shown, less the longest
@@ -122,9 +122,10 @@ def _timed_video(samples: list[Sample], start: int, end: int) -> list[Entry]:
         dts, duration = order[n] - delay - start, following - order[n]
 
         def prepare(s: Sample = sample, dts: int = dts, duration: int = duration) -> None:
+            s.packet.time_base = base  # Muxing changes it, and a packet may be muxed more than once.
             s.packet.pts, s.packet.dts, s.packet.duration = s.pts - start, dts, duration
 
-        entries.append((dts * Fraction(sample.packet.time_base), sample.packet, prepare, True))
+        entries.append((dts * base, sample.packet, prepare, True))
     return entries
 
 
@@ -139,6 +140,7 @@ def _timed_audio(window: Window, start: Fraction, end: Fraction) -> list[Entry]:
             continue
 
         def prepare(s: Sample = sample) -> None:
+            s.packet.time_base = base
             s.packet.pts = s.packet.dts = s.pts - offset
             s.packet.duration = s.duration
 

@@ -48,6 +48,7 @@ class Shots:
     """
 
     signatures: list[Signature] = field(default_factory=list)
+    _differences: list[float] = field(default_factory=list, repr=False)
 
     def add(self, frame: av.VideoFrame, time: float) -> Signature:
         """Take in the next frame, shown at ``time`` seconds."""
@@ -61,10 +62,9 @@ class Shots:
 
     def differences(self) -> NDArray[np.float64]:
         """How much each frame differs from the one before: 0 (the same) to 1; 0 for the first."""
-        found = np.zeros(len(self.signatures))
-        for n in range(1, len(self.signatures)):
-            found[n] = difference(self.signatures[n - 1], self.signatures[n])
-        return found
+        for n in range(len(self._differences), len(self.signatures)):
+            self._differences.append(difference(self.signatures[n - 1], self.signatures[n]) if n else 0.0)
+        return np.array(self._differences)
 
     def boundaries(self) -> list[float]:
         """The times (seconds) at which new shots begin; a flash of a few frames is none."""

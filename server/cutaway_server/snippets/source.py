@@ -7,19 +7,22 @@ temporary copy. Playlists (HLS, DASH) and sites are further sources behind the s
 from __future__ import annotations
 
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.ranges import FetchFailed, RemoteFile, resolve
+from cutaway_server.snippets.files import NoIndex
 from cutaway_server.snippets.index import Index
-from cutaway_server.snippets.media import Media, NoIndex
+from cutaway_server.snippets.media import Media
 
-HANDED_ON_BYTES = 24 << 20
+HANDED_ON_BYTES = 8 << 20
 """The part of a file (mostly its index) that one worker hands to the next, so that it is fetched once."""
 
 COPIED_AT_ONCE_BYTES = 24 << 20
+COPY_SECONDS = 30.0
 
 
 class Source(ABC):
@@ -83,7 +86,10 @@ def local_copy(file: RemoteFile, scratch: Path, max_download: int) -> RemoteFile
             f"{max_download >> 20} MiB that may be."
         )
     with file.open() as reader, tempfile.NamedTemporaryFile(dir=scratch, prefix="source-", delete=False) as copy:
+        give_up = time.monotonic() + COPY_SECONDS
         for start in range(0, file.size, COPIED_AT_ONCE_BYTES):
+            if time.monotonic() > give_up:
+                raise FetchFailed("This video has no index, and its server is too slow to download it as a whole.")
             reader.prefetch([(start, min(start + COPIED_AT_ONCE_BYTES, file.size))])
             reader.seek(start)
             copy.write(reader.read(COPIED_AT_ONCE_BYTES))
