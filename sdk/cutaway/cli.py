@@ -22,7 +22,7 @@ import click
 import msgspec
 
 from . import __version__, protocol
-from .client import check_request
+from .client import check_request, check_wishes
 from .display import Display
 from .embedded import embedded
 from .errors import CutawayError, InvalidRequest, ServerError, ServerNotInstalled
@@ -77,8 +77,8 @@ def _wishes(command: Command) -> Command:
 def snippets(video: str, out: Path | None, as_json: bool, server: str | None, **wishes: Any) -> None:
     """Save the interesting moments of a video as MP4 files.
 
-    URL_OR_FILE is the address of a video file, or a file on this machine. Each file is named after what happens in
-    it; no file is ever overwritten.
+    URL_OR_FILE is the address of a video file or, without --server, a file on this machine. What is saved is named
+    after what happens in it; no file is ever overwritten.
     """
     check_request(video, **wishes)  # before a server is started for nothing
     with Display(lines=not as_json) as display, _client(server, display) as client:
@@ -102,7 +102,12 @@ def snippets(video: str, out: Path | None, as_json: bool, server: str | None, **
 @_wishes
 def demo(video: str | None, out: Path, server: str | None, **wishes: Any) -> None:
     """See it work, on a sample or on a video of yours."""
-    check_request(video or __file__, **wishes)
+    if video is not None:
+        check_request(video, **wishes)
+    elif server is None:
+        check_wishes(**wishes)
+    else:
+        raise InvalidRequest(f"the sample is a file, which {server} cannot read: leave out --server, or give a URL")
     with Display() as display:
         if video is None:
             display.stage("making a sample video")

@@ -18,7 +18,7 @@ from types import TracebackType
 import msgspec
 
 from . import protocol
-from .connection import Limits, is_this_machine, server_address, video_messages
+from .connection import Limits, server_address, video_messages
 from .embedded import EmbeddedServer
 from .errors import InvalidRequest
 from .localfile import find_local_file, shared
@@ -45,7 +45,8 @@ class AsyncClient:
         Seconds for one attempt to connect.
     gap_timeout : float or None
         Seconds without any message, progress included, after which a stream fails; time that the consumer
-        takes does not count.
+        takes does not count. A busy server may be silent for minutes, but by default ends a request after 600 s.
+        A connection whose other end is gone usually fails much earlier, with :class:`~cutaway.ConnectionLost`.
     total_timeout : float or None
         Seconds for a whole stream, from its first step.
     connect_retries : int
@@ -69,11 +70,12 @@ class AsyncClient:
         server: str | EmbeddedServer = "ws://localhost:8000",
         *,
         connect_timeout: float | None = 10,
-        gap_timeout: float | None = 120,
+        gap_timeout: float | None = 630,
         total_timeout: float | None = None,
         connect_retries: int = 4,
     ) -> None:
         self._server = server_address(server.url if isinstance(server, EmbeddedServer) else server)
+        self._reads_local_files = isinstance(server, EmbeddedServer)
         self._limits = Limits(connect_timeout, gap_timeout, connect_retries)
         self._total_timeout = total_timeout
         self._streams: weakref.WeakSet[AsyncSnippetStream] = weakref.WeakSet()
@@ -94,8 +96,8 @@ class AsyncClient:
         Parameters
         ----------
         url : str or path-like
-            The video: an ``http(s)`` URL of a video file, or the path of a file on
-            this machine, if the server runs on it too.
+            The video: an ``http(s)`` URL of a video file; or, for an :class:`~cutaway.EmbeddedServer` and no
+            other, the path of a file on this machine.
         max_snippets : int
             At most this many, 1 to 50.
         min_seconds, max_seconds : float
@@ -113,7 +115,7 @@ class AsyncClient:
         Raises
         ------
         InvalidRequest
-            A value is out of range, the file is not there, or it is out of the server's sight. Everything
+            A value is out of range, the file is not there, or the server is not an embedded one. Everything
             else is raised by the stream.
         """
         if self._closed:
@@ -125,7 +127,7 @@ class AsyncClient:
             max_seconds=max_seconds,
             max_height=max_height,
         )
-        if file is not None and not is_this_machine(self._server):
+        if file is not None and not self._reads_local_files:
             raise InvalidRequest(
                 f"{os.fspath(url)!r} is a file of this machine, which the server at {self._server} cannot "
                 "read: start one here with cutaway.embedded(), or give it a URL"
@@ -172,10 +174,22 @@ def check_request(
         raise InvalidRequest(f"{video_url[:200]!r} is neither an http(s) URL nor a file")
     if len(video_url) > protocol.MAX_URL_CHARACTERS:
         raise InvalidRequest(f"the URL has {len(video_url):,} characters; {protocol.MAX_URL_CHARACTERS:,} are allowed")
-    # Progress is asked for even if nobody looks: it is a sign of life, for gap_timeout.
+    return check_wishes(video_url, **wishes), file
+
+
+def check_wishes(video_url: str = "", **wishes: int | float | None) -> protocol.SnippetRequest:
+    """The request for a video whose URL is not known yet, or is checked already.
+
+    Raises
+    ------
+    InvalidRequest
+        In the words of the caller's parameters.
+    """
+    # Progress is asked for even if nobody looks: each message restarts gap_timeout. It is no heartbeat, though: a
+    # request that waits in line, or for one long cut, is silent for minutes.
     values = {**wishes, "video_url": video_url, "progress": True}
     try:
-        return msgspec.convert(values, protocol.SnippetRequest), file
+        return msgspec.convert(values, protocol.SnippetRequest)
     except msgspec.ValidationError as error:
         if found := _FIELD.match(str(error)):
             what = found["what"].lower().replace("`", "")

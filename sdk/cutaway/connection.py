@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import random
+import socket
 import ssl
+import sys
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -31,6 +32,11 @@ _TERMINAL = (protocol.SnippetComplete, protocol.VideoError)
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 """A server's largest MP4 is 32 MiB, which is 43 MiB in base64. (Tornado's own limit is 10 MiB.)"""
+PING_SECONDS = 10.0
+"""Well below the 30 s after which the server cuts a silent client: while the consumer takes its time, Tornado does
+not answer the server's pings, and that the answers to ours arrive is what shows that this side lives."""
+DEAD_SECONDS = 60.0
+"""A connection on which a ping is not acknowledged, by TCP, for so long is dead (RFC 5482); Linux would wait 15 min."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +67,6 @@ def server_address(text: str) -> str:
         )
     path = parts.path.rstrip("/").removesuffix(protocol.VIDEO_PATH)
     return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, "", ""))
-
-
-def is_this_machine(address: str) -> bool:
-    """Whether a server's address is a loopback address, so that the server may see this machine's own."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 async def video_messages(
@@ -138,13 +135,27 @@ async def _connect(url: str, address: str, limits: Limits) -> WebSocketClientCon
 
 async def _attempt(url: str, seconds: float | None) -> WebSocketClientConnection:
     request = HTTPRequest(url, connect_timeout=seconds or 0, request_timeout=seconds or 0)
-    attempt = asyncio.ensure_future(websocket_connect(request, max_message_size=MAX_MESSAGE_BYTES))
+    attempt = asyncio.ensure_future(
+        websocket_connect(
+            request,
+            max_message_size=MAX_MESSAGE_BYTES,
+            ping_interval=PING_SECONDS,
+            # No deadline for pongs: they wait behind a large message, and behind a consumer that takes its time
+            # (Tornado then stops reading). A living system acknowledges the bytes of a ping in both cases.
+            ping_timeout=0,
+        )
+    )
     try:
-        return await asyncio.shield(attempt)
+        connection = await asyncio.shield(attempt)
     except asyncio.CancelledError:
         # Cancelling Tornado's future would not close the connection that still comes about behind it.
         attempt.add_done_callback(_close_late)
         raise
+    if sys.platform == "linux" and connection.protocol is not None and connection.protocol.stream is not None:
+        stream = connection.protocol.stream
+        if not stream.closed():
+            stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD_SECONDS * 1000))
+    return connection
 
 
 def _close_late(attempt: asyncio.Future[WebSocketClientConnection]) -> None:

@@ -15,7 +15,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from tornado.httpserver import HTTPServer
@@ -44,7 +44,7 @@ def find_local_file(video: str | os.PathLike[str]) -> Path | None:
         parts = urlsplit(text)
         if parts.scheme.lower() != "file":
             return None
-        text = url2pathname(unquote(parts.path))
+        text = url2pathname(parts.path)
     if not text:
         raise InvalidRequest("no video: give a URL (https://...) or the path of a file")
     try:

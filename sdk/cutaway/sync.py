@@ -29,7 +29,8 @@ class Client:
         Seconds for one attempt to connect.
     gap_timeout : float or None
         Seconds without any message, progress included, after which a stream fails; time that the consumer
-        takes does not count.
+        takes does not count. A busy server may be silent for minutes, but by default ends a request after 600 s.
+        A connection whose other end is gone usually fails much earlier, with :class:`~cutaway.ConnectionLost`.
     total_timeout : float or None
         Seconds for a whole stream, from its first step.
     connect_retries : int
@@ -53,7 +54,7 @@ class Client:
         server: str | EmbeddedServer = "ws://localhost:8000",
         *,
         connect_timeout: float | None = 10,
-        gap_timeout: float | None = 120,
+        gap_timeout: float | None = 630,
         total_timeout: float | None = None,
         connect_retries: int = 4,
     ) -> None:
@@ -80,8 +81,8 @@ class Client:
         Parameters
         ----------
         url : str or path-like
-            The video: an ``http(s)`` URL of a video file, or the path of a file on
-            this machine, if the server runs on it too.
+            The video: an ``http(s)`` URL of a video file; or, for an :class:`~cutaway.EmbeddedServer` and no
+            other, the path of a file on this machine.
         max_snippets : int
             At most this many, 1 to 50.
         min_seconds, max_seconds : float
@@ -99,7 +100,7 @@ class Client:
         Raises
         ------
         InvalidRequest
-            A value is out of range, the file is not there, or it is out of the server's sight. Everything
+            A value is out of range, the file is not there, or the server is not an embedded one. Everything
             else is raised by the stream.
         """
         return SnippetStream(

@@ -117,8 +117,8 @@ class Snippet:
 
 
 def clock(seconds: float) -> str:
-    """``0:07``, ``12:30`` or ``1:02:03``."""
-    minutes, second = divmod(max(0, int(seconds)), 60)
+    """``0:07``, ``12:30`` or ``1:02:03``; halves are rounded up, as in the server's titles."""
+    minutes, second = divmod(max(0, int(seconds + 0.5)), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 

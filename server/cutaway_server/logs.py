@@ -10,10 +10,13 @@ import re
 import secrets
 import sys
 from contextvars import ContextVar
-
-from tornado.web import RequestHandler
+from typing import TYPE_CHECKING
 
 from cutaway_server.fetch.urls import mask_url
+
+if TYPE_CHECKING:
+    # Workers log too, and need no web framework.
+    from tornado.web import RequestHandler
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """The request that the running task works for; a task inherits it from the one that starts it."""
@@ -60,7 +63,7 @@ def set_up(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("asyncio", "httpx2", "httpcore2"):
+    for chatty in ("asyncio", "httpcore2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

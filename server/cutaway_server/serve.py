@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -37,8 +39,12 @@ ServiceMaker: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Video
 
 _FAREWELL_SECONDS = 3.0
 """For the last message to clients whose request was cut short."""
-_OWN_FILES = "cutaway-"
-"""Prefix of everything in the work folder that is ours to sweep."""
+_OWN_FOLDER = ".cutaway-work-"
+"""Prefix of each server's own folder in the work folder: a name that nobody gives to data of theirs, because it
+is swept.
+"""
+_LOCK = "lock"
+"""File in a server's own folder, locked as long as that server lives; the kernel unlocks it, however it ends."""
 
 
 class CannotStart(Exception):
@@ -56,7 +62,12 @@ async def local_service(settings: Settings) -> AsyncIterator[VideoService]:
 
     policy = Policy(allow_networks=settings.allow_network, allow_addresses=settings.allow_address)
     door = Door(policy)
-    workers = Workers(settings.workers, preload=PRELOAD, bounds=Limits(memory_bytes=settings.worker_memory))
+    bounds = Limits(
+        memory_bytes=settings.worker_memory,
+        # A download is written by a worker, and goes to the end of what is allowed before it is refused.
+        file_bytes=max(1 << 30, settings.max_download + (1 << 20)),
+    )
+    workers = Workers(settings.workers, preload=PRELOAD, bounds=bounds, log_level=settings.log_level)
     await door.start()
     try:
         await workers.start()
@@ -188,21 +199,63 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 @contextmanager
 def _work_dir(configured: Path | None) -> Iterator[Path]:
-    """The folder for temporary files: a fresh one that is removed, or the operator's, swept of what an
-    earlier run left.
-    """
-    if configured is None:
-        with tempfile.TemporaryDirectory(prefix=_OWN_FILES, ignore_cleanup_errors=True) as name:
-            yield Path(name)
-        return
+    """A fresh folder of this server alone, removed at the end; what killed servers left beside it goes at once."""
+    base = configured or Path(tempfile.gettempdir(), f"cutaway-{os.getuid()}")
     try:
-        configured.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for left in configured.glob(f"{_OWN_FILES}*"):
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
-        with tempfile.TemporaryDirectory(prefix=_OWN_FILES, dir=configured, ignore_cleanup_errors=True) as name:
-            yield Path(name)
+        base.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if configured is None:
+            _check_private(base)
+        for left in base.glob(f"{_OWN_FOLDER}*"):
+            _sweep(left)
+        own, lock = _make_own(base)
     except OSError as error:
-        raise CannotStart(f"cannot use the work folder {configured}: {error.strerror}") from None
+        raise CannotStart(f"cannot use the work folder {base}: {error.strerror or error}") from None
+    try:
+        yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+        os.close(lock)
+
+
+def _check_private(folder: Path) -> None:
+    """In a folder that all may write to, another user could have made ours first, to read what we put there."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise CannotStart(f"cannot use the work folder {folder}: it is not a private folder of this user; remove it")
+
+
+def _make_own(base: Path) -> tuple[Path, int]:
+    while True:
+        own = Path(tempfile.mkdtemp(prefix=_OWN_FOLDER, dir=base))
+        lock = _take_lock(own)
+        # None: another server that starts at this moment was here between the two lines, and sweeps it.
+        if lock is not None:
+            return own, lock
+
+
+def _sweep(left: Path) -> None:
+    """Remove `left` unless its server lives. What belongs to another user stays."""
+    with contextlib.suppress(OSError):
+        lock = None if left.is_symlink() else _take_lock(left)
+        if lock is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+
+
+def _take_lock(folder: Path) -> int | None:
+    """An open descriptor that holds the folder's lock; None when another process has it or removed the folder."""
+    lock = None
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock), os.stat(folder / _LOCK)):  # noqa: PTH116 - beside fstat
+            return lock
+    except (FileNotFoundError, BlockingIOError):
+        pass
+    except BaseException:
+        if lock is not None:
+            os.close(lock)
+        raise
+    if lock is not None:
+        os.close(lock)
+    return None

@@ -78,7 +78,13 @@ class Settings(BaseSettings):
     request_seconds: float = Field(
         600, gt=0, allow_inf_nan=False, description="longest time of a video request, its wait included"
     )
-    message_limit: ByteSize = Field(ByteSize(32 * _MIB), ge=_MIB, description="largest MP4 of a snippet")
+    message_limit: ByteSize = Field(
+        # Clients take frames of 64 MiB: 48 MiB as base64, less what else is in the frame.
+        ByteSize(32 * _MIB),
+        ge=_MIB,
+        le=47 * _MIB,
+        description="largest MP4 of a snippet",
+    )
     max_download: ByteSize = Field(
         ByteSize(_GIB), ge=0, description="largest video from a server that cannot serve parts of it"
     )
@@ -90,7 +96,9 @@ class Settings(BaseSettings):
         description="time that running requests get to finish when the server stops",
     )
     work_dir: Path | None = Field(
-        None, description="folder for temporary files, emptied at start (default: a new one in the system's)"
+        None,
+        description="folder in which each server keeps its temporary files, in one of its own "
+        "(default: cutaway-<user id> in the system's)",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe messages logged")
     exit_with_parent: bool = Field(False, description="stop when standard input is closed")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cutaway_server.errors import Fault
-from cutaway_server.fetch.urls import InvalidURL, check_url, mask_url
+from cutaway_server.fetch.urls import InvalidURL, check_url, mask_url, mask_userinfo
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ from cutaway_server.fetch.urls import InvalidURL, check_url, mask_url
 def test_accepted_urls_are_normalised(given_url: str, fetched: str) -> None:
     assert check_url(given_url) == fetched
     assert check_url(fetched) == fetched
+    assert mask_userinfo(given_url) == given_url
 
 
 @pytest.mark.parametrize(
@@ -150,3 +151,26 @@ def test_masked_urls_hold_no_secret(text: object, shown: str) -> None:
 def test_masking_never_raises(thing: object) -> None:
     shown = mask_url(thing)
     assert len(shown) <= 200 and "\n" not in shown and "?" not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("https://a.example/@b", "https://a.example/@b"),
+        ("https://a.example:8443/@b?c=d@e", "https://a.example:8443/@b?c=d@e"),
+        ("https://u@a.example/", "https://***@a.example/"),
+        ("HTTPS://u:p@w@a.example:80/x?y=z@", "HTTPS://***@a.example:80/x?y=z@"),
+        ("https://user:se/cret@a.example/", "https://***@a.example/"),
+        ("https://user:se?cret@a.example/", "https://***@a.example/"),
+        ("https://user:se#cret@a.example/", "https://***@a.example/"),
+        ("user:secret@a.example/f.mp4", "***@a.example/f.mp4"),
+        ("user:se/cret@a.example/f.mp4", "***@a.example/f.mp4"),
+        ("//u:p@a.example/", "//***@a.example/"),
+        ("http:\\\\u:p@a.example", "http:\\\\***@a.example"),
+        ("some words", "some words"),
+        ("", ""),
+    ],
+)
+def test_user_names_are_masked(url: str, masked: str) -> None:
+    assert mask_userinfo(url) == masked
+    assert "se" not in mask_url(url)

@@ -95,6 +95,7 @@ class FakeServer:
         self.handshakes = 0
         self.queries: list[dict[str, str]] = []
         self.sent = 0
+        self.pinged = threading.Event()
         self.blocked = threading.Event()
         """Set while a message is being written and the client does not read it."""
         self.left = threading.Event()
@@ -181,6 +182,9 @@ class _Handler(WebSocketHandler):
             raise asyncio.CancelledError from None
         finally:
             timer.cancel()
+
+    def on_ping(self, data: bytes) -> None:
+        self.fake.pinged.set()
 
     def on_close(self) -> None:
         self.fake.left_at = time.monotonic()

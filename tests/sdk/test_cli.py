@@ -98,6 +98,8 @@ def test_a_directory_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None
         ["snippets", URL, "--max-snippets", "x"],
         ["snippets", URL, "--server", "nonsense"],
         ["demo", "missing.mp4"],
+        ["demo", "--max-snippets", "0"],
+        ["demo", "--server", "ws://localhost:1"],
         ["unknown"],
         ["--unknown"],
         ["serve", "--port", "nonsense"],

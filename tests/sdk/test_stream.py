@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+import sys
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 import cutaway
-from cutaway import AsyncClient, Progress
+from cutaway import AsyncClient, Progress, connection, protocol
 
 from .fake_server import URL, Abort, Close, FakeServer, Fragments, Hang, Wait, complete, error, progress, snippet
 
@@ -217,7 +219,8 @@ def test_a_stream_that_was_never_stepped_sends_nothing() -> None:
         assert server.handshakes == 0
 
 
-def test_a_slow_consumer_slows_the_server_and_costs_no_timeout() -> None:
+def test_a_slow_consumer_slows_the_server_and_costs_no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cutaway.connection.PING_SECONDS", 0.05)  # pings do not count against it, either
     with FakeServer(*BIG, complete()) as server:
 
         async def main() -> int:
@@ -230,6 +233,34 @@ def test_a_slow_consumer_slows_the_server_and_costs_no_timeout() -> None:
                 return 1 + len([each async for each in stream])
 
         assert run(main()) == len(BIG)
+
+
+def test_a_silent_server_is_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cutaway.connection.PING_SECONDS", 0.05)
+    with FakeServer(snippet(), Hang()) as server:
+
+        async def main() -> None:
+            async with AsyncClient(server.url).snippets(URL) as stream:
+                await anext(stream)
+                await reach(server.pinged)
+
+        run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an option of Linux")
+def test_a_ping_that_is_not_acknowledged_ends_the_connection() -> None:
+    async def main(url: str) -> None:
+        opened = await connection._attempt(url, 5)
+        try:
+            assert opened.protocol is not None and opened.protocol.stream is not None
+            tcp = opened.protocol.stream.socket
+            assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == connection.DEAD_SECONDS * 1000
+        finally:
+            connection._close(opened)
+            await connection._drain(opened)
+
+    with FakeServer(Hang()) as server:
+        run(main(server.url + protocol.VIDEO_PATH))
 
 
 def test_a_closed_client_says_so() -> None:

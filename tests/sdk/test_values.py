@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cutaway import Snippet
 from cutaway.filenames import safe_stem, without_controls
+from cutaway.values import clock
 
 SNIPPET = Snippet(
     "The rocket lifts off", "Fire and steam.", "https://e.com/v", b"mp4" * 500, 61.5, 80.25, b"jpeg", "local"
@@ -31,10 +32,17 @@ def test_a_snippet_is_an_immutable_value() -> None:
 
 
 def test_repr_is_one_short_line() -> None:
-    assert repr(SNIPPET) == "<Snippet 'The rocket lifts off' 1:01–1:20 (18.8 s, 2 kB)>"
+    assert repr(SNIPPET) == "<Snippet 'The rocket lifts off' 1:02–1:20 (18.8 s, 2 kB)>"
     hostile = dataclasses.replace(SNIPPET, title="a\n\x1b[31m\u202e" + "x" * 1000, start=None)
     assert len(repr(hostile)) < 120
     assert repr(hostile).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1.0, "0:00"), (7.49, "0:07"), (7.5, "0:08"), (59.5, "1:00"), (3599.5, "1:00:00")]
+)
+def test_clocks_round_as_the_titles_of_the_server_do(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
 
 
 def test_in_a_notebook_it_is_its_poster_and_escaped_words_but_no_video() -> None:

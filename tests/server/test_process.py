@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tornado.ioloop import IOLoop
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from cutaway.protocol import VIDEO_PATH
+from cutaway_server.serve import CannotStart, _work_dir
 from processes import ServerProcess, alive, descendants_of, wait_until
 
 PROGRAM = (str(Path(__file__).parent / "fake_service.py"),)
@@ -55,7 +57,9 @@ async def hanging(server: ServerProcess, work_dir: Path) -> tuple[WebSocketClien
     reports: list[Path] = []
 
     def reported() -> bool:
-        reports[:] = [path for path in work_dir.glob("cutaway-*/*") if path.suffix != ".part"]
+        reports[:] = [
+            path for path in work_dir.glob(".cutaway-work-*/*") if path.suffix != ".part" and path.name != "lock"
+        ]
         return bool(reports)
 
     wait_until(reported)
@@ -133,11 +137,42 @@ async def test_a_killed_server_leaves_no_process_and_the_next_one_sweeps(start, 
     no_process_left(server, pids)
     assert await client.read_message() is None
     assert names(work_dir)
-    foreign = work_dir / "of-the-operator"
+    foreign = work_dir / "cutaway-demo"
     foreign.mkdir()
     assert start("--work-dir", str(work_dir)).stop() == 0
     assert names(work_dir) == [foreign.name]
     foreign.rmdir()
+
+
+def test_the_folder_of_a_living_server_is_not_swept(start, work_dir: Path) -> None:
+    first = start("--work-dir", str(work_dir))
+    (own,) = work_dir.iterdir()
+    second = start("--work-dir", str(work_dir))
+    assert own.exists()
+    assert len(names(work_dir)) == 2
+    assert first.stop() == 0
+    assert second.stop() == 0
+
+
+def test_without_a_work_folder_a_killed_server_is_swept_too(
+    start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    base = tmp_path / f"cutaway-{os.getuid()}"
+    server = start()
+    server.process.kill()
+    server.process.wait()
+    assert names(base)
+    assert base.stat().st_mode & 0o777 == 0o700
+    assert start().stop() == 0
+    assert not names(base)
+
+
+def test_a_shared_folder_that_is_not_private_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"cutaway-{os.getuid()}").mkdir(mode=0o755)
+    with pytest.raises(CannotStart, match="not a private folder"), _work_dir(None):
+        pass
 
 
 @pytest.mark.gen_test(timeout=30)

@@ -31,6 +31,12 @@ def test_flags_win_over_variables_and_those_over_the_file(monkeypatch: pytest.Mo
     assert (settings.port, settings.max_streams, settings.max_waiting) == (3, 8, 9)
 
 
+def test_a_snippet_fits_a_frame_of_the_client() -> None:
+    assert Settings.from_arguments(["--message-limit", "47MiB"]).message_limit == 47 << 20
+    with pytest.raises(SystemExit):
+        Settings.from_arguments(["--message-limit", "48MiB"])
+
+
 def test_lists_and_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     networks = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "fd00::/8", "192.168.0.0/16")))
     arguments = ["--allow-network", "10.0.0.0/8", "--allow-network", "fd00::/8,192.168.0.0/16"]

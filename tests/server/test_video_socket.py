@@ -76,7 +76,8 @@ async def test_a_request_has_an_end(serve_fake) -> None:
         ("video_url=https://a.example/%FF", "video_url is not valid UTF-8"),
         ("video_url=https://a.example/&%FF=1", "not valid UTF-8"),
         ("video_url=https://a.example/" + "x" * 8192, "at most 8192 characters"),
-        ("video_url=https://a.example/" + "x" * 300_000, "at most 8192 characters"),
+        ("video_url=https://a.example/" + "x" * 60_000, "at most 8192 characters"),
+        ("video_url=https://a.example/" + "x" * 300_000, "too long: 300028 bytes (at most 65536)"),
         ("&".join(f"p{n}=1" for n in range(100)), "too many parameters"),
     ],
 )
@@ -94,6 +95,8 @@ async def test_bad_queries_get_one_error_in_words(serve_fake, query: str, words:
     [
         ("https%3A%2F%2Fa.example%2F%3Fq%3D1%23f", "https://a.example/?q=1#f"),
         ("https://us%65r:word@a.example/", "https://***@a.example/"),
+        ("https://user:wo/rd@a.example/", "https://***@a.example/"),
+        ("user:word@a.example/f.mp4", "***@a.example/f.mp4"),
         ("caf%C3%A9+x", "café x"),
         ("%FF", "�"),
     ],
@@ -232,6 +235,22 @@ async def test_places_line_and_busy(serve_fake) -> None:
         assert await client.read_message() is not None
     assert len(server.service.requests) == 3
     assert server.service.most_running == 2
+
+
+@pytest.mark.gen_test(timeout=20)
+@pytest.mark.parametrize("after", [(), (FRAME,)])
+async def test_a_slow_reader_keeps_no_place(serve_fake, monkeypatch: pytest.MonkeyPatch, after) -> None:
+    monkeypatch.setattr(VideoSnippets, "slow_seconds", 0.05)
+    server = serve_fake(LARGE, *after, max_streams=1, max_waiting=1)
+    slow = await handshake(server.port, f"video_url={VIDEO}".encode(), receive_buffer=65536)
+    await server.service.started.wait()
+    server.service.steps = [FRAME]
+    assert len(await server.ask()) == 2
+    received = b""
+    while b"snippet_complete" not in received[-400:]:
+        received += await slow.read_bytes(1 << 20, partial=True)
+    slow.close()
+    assert len(await server.ask()) == 2
 
 
 # --- who may connect -------------------------------------------------------------------------------------

@@ -98,6 +98,9 @@ _from_master("vfr.mp4", *SHORT, "-vf", "select='gte(n,200)+not(mod(n,2))'", "-fp
 _from_film("half_second.mp4", "-t", "0.48", *X264, *AAC)
 _from_film("one_frame.mp4", "-frames:v", "1", "-an", *X264)
 _from_film("mp3.mp4", *SHORT, "-c:v", "copy", "-c:a", "libmp3lame")
+_from_film("quicktime.mp4", *SHORT, "-c:v", "copy", "-c:a", "libmp3lame", "-video_track_timescale", "600")
+_from_film("sound_ends.mp4", *SHORT, "-c:v", "copy", "-c:a", "libmp3lame", "-af", "atrim=0:2")
+_from_master("240_fps.mp4", "-t", "12", "-r", "240", "-c:v", "mpeg4", "-q:v", "9", "-an")
 _from_film("silent.mp4", *SHORT, "-c:v", "copy", "-an")
 _from_film("sound_only.mp4", *SHORT, "-vn", "-c:a", "copy")
 

@@ -18,7 +18,7 @@ from snippets.watch import Answer, Watched
 ASKED = {"min_seconds": 2, "max_seconds": 6}
 COPIED = [
     *("film.mp4", "moov_last.mp4", "film.mov", "film.mkv", "fragmented.mp4", "no_cues.mkv", "late.mp4", "late.mkv"),
-    *("rotated.mp4", "mp3.mp4", "silent.mp4", "no_b.mp4", "open_gop.mp4"),
+    *("rotated.mp4", "mp3.mp4", "quicktime.mp4", "silent.mp4", "no_b.mp4", "open_gop.mp4"),
 ]
 ENCODED = ["vp9.webm", "vp8.webm", "mpeg4.mp4", "hevc.mp4", "yuv444.mp4", "ten_bit.mp4", "odd.webm"]
 EITHER = ["long_gop.mp4"]
@@ -86,7 +86,7 @@ def test_packets_are_the_sources_own(watched: Watched, films: Films, name: str) 
         # Leading pictures of an open GOP are left out; what is there is in order and unchanged.
         rest = iter(source[first:])
         assert all(packet in rest for packet in packets)
-        if name not in ("silent.mp4", "mp3.mp4"):
+        if name not in ("silent.mp4", "mp3.mp4", "quicktime.mp4"):
             sounds = film.packets(clip, "audio")
             all_sounds = film.packets(films.data(name), "audio")
             runs = (all_sounds[n : n + len(sounds)] for n in range(len(all_sounds)))
@@ -185,3 +185,19 @@ def test_little_of_a_file_is_read(watched: Watched, films: Films) -> None:
     asked = [r.range for r in watched.origin.requests[before:]]
     assert all(span is not None for span in asked)
     assert sum(min(stop, len(data)) - start for start, stop in asked if stop > 0) < len(data) / 2
+
+
+def test_sound_that_ends_before_the_picture(watched: Watched, films: Films) -> None:
+    """Where nothing is to be heard there is nothing to encode."""
+    answer = watched.ask(films["sound_ends.mp4"], max_snippets=4, min_seconds=3, max_seconds=4)
+    assert answer.complete, answer.error
+    assert any(m.start is not None and m.start > 2.5 for m in answer.metadata)
+
+
+def test_slow_motion_keeps_all_its_frames(watched: Watched, films: Films) -> None:
+    answer = watched.ask(films["240_fps.mp4"], **ASKED)
+    assert answer.complete, answer.error
+    for clip, said in zip(answer.clips, answer.metadata, strict=True):
+        assert said.start is not None
+        assert said.end is not None
+        assert len(film.frames_of(clip)) == pytest.approx((said.end - said.start) * 240, abs=1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -24,6 +26,20 @@ class Awkward(Exception):
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(f"{first} {second}")
+
+
+class Witness:
+    """Knows which thread pickled it."""
+
+    thread: threading.Thread | None = None
+
+    def __reduce__(self) -> tuple[type[int], tuple[()]]:
+        self.thread = threading.current_thread()
+        return int, ()
+
+
+def log(message: str) -> None:
+    logging.getLogger("cutaway_server.job").warning(message)
 
 
 def echo(value: object) -> object:

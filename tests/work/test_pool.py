@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +110,42 @@ async def test_cancelling_kills_the_worker_and_its_child(workers: Workers, tmp_p
         await task
     assert await gone(pids, 0.1)
     assert await workers.run(jobs.echo, 1, seconds=5) == 1
+
+
+@pytest.mark.gen_test
+async def test_cancelling_twice_leaks_nothing(workers: Workers, tmp_path: Path) -> None:
+    task, pids = await hanging(workers, tmp_path / "report")
+    (child,) = workers._busy
+    task.cancel()
+    await asyncio.sleep(0)  # now it waits for the end of the process
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not workers._busy
+    assert await gone(pids, 0.5)
+    await child.exited
+    await asyncio.sleep(0)
+    assert child.end.fileno() == -1
+    assert await workers.run(jobs.echo, 1, seconds=5) == 1
+
+
+@pytest.mark.gen_test
+async def test_arguments_are_pickled_off_the_event_loop(workers: Workers) -> None:
+    witness = jobs.Witness()
+    assert await workers.run(jobs.echo, witness, seconds=5) == 0
+    assert witness.thread is not None
+    assert witness.thread is not threading.current_thread()
+
+
+@pytest.mark.gen_test
+async def test_workers_log_to_stderr(workers: Workers, capfd: pytest.CaptureFixture[str]) -> None:
+    # A nursery of its own: it takes standard error as it is when it starts.
+    await (own := Workers(1, preload=("pool_jobs",), log_level="warning")).start()
+    try:
+        await own.run(jobs.log, "https://user:word@a.example/ failed", seconds=5)
+    finally:
+        await own.close()
+    assert "https://a.example/ failed" in capfd.readouterr().err
 
 
 @pytest.mark.gen_test

@@ -18,10 +18,12 @@ import idna
 from cutaway.protocol import MAX_URL_CHARACTERS
 from cutaway_server.errors import Fault
 
-__all__ = ["InvalidURL", "check_url", "mask_url"]
+__all__ = ["InvalidURL", "check_url", "mask_url", "mask_userinfo"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_BEFORE_AUTHORITY = re.compile(r"(?:\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2,})?")
+_HOST_AND_PORT = re.compile(r"[^:@]*(:\d*)?|\[[^\]@]*\](:\d*)?")
 _LOGGED_CHARACTERS = 200
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -141,15 +143,29 @@ def mask_url(text: object) -> str:
     terminal (control, format and surrogate characters).
     """
     plain = text if isinstance(text, str) else repr(text)
-    plain = plain[: 4 * MAX_URL_CHARACTERS].split("?", 1)[0].split("#", 1)[0]
+    plain = plain[: 4 * MAX_URL_CHARACTERS]
     plain = "".join(" " if character.isspace() else character for character in plain if character.isprintable())
-    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/\\]*)(.*)", plain)
-    if match is not None:
-        scheme, authority, path = match.groups()
-        if "@" in path and not re.fullmatch(r"[^:@]*|\[[^\]@]*\](:\d*)?", authority):
-            # "user:pass/word@host": the password has a slash, so the authority is not where it seems to end.
-            authority, path = path.rpartition("@")[2], ""
-        plain = f"{scheme.lower()}://{authority.rpartition('@')[2]}{path}"
-    else:
-        plain = plain.rpartition("@")[2]
+    before, _, after = _split_userinfo(plain)
+    plain = before.lower() + re.split(r"[?#]", after, maxsplit=1)[0]
     return plain if len(plain) <= _LOGGED_CHARACTERS else plain[: _LOGGED_CHARACTERS - 1] + "…"
+
+
+def mask_userinfo(text: str) -> str:
+    """`text` as it came, but for ``***`` in place of a user name and password. A URL that :func:`check_url`
+    accepts is never changed.
+    """
+    before, userinfo, after = _split_userinfo(text)
+    return f"{before}***@{after}" if userinfo else text
+
+
+def _split_userinfo(text: str) -> tuple[str, str, str]:
+    """Split a text that may be a broken URL before and after its user name and password (with the @)."""
+    start = len(_BEFORE_AUTHORITY.match(text)[0])  # type: ignore[index]  # matches anything
+    before, rest = text[:start], text[start:]
+    if _HOST_AND_PORT.fullmatch(re.split(r"[/\\?#]", rest, maxsplit=1)[0]):
+        return before, "", rest
+    # "user:pass/word@host": the password has a slash, so the authority is not where it seems to end. A question
+    # mark ends it, unless no @ comes before that.
+    at = re.split(r"[?#]", rest, maxsplit=1)[0].rfind("@")
+    end = (at if at >= 0 else rest.rfind("@")) + 1
+    return before, rest[:end], rest[end:]

@@ -11,10 +11,12 @@ import msgspec
 
 from cutaway.protocol import MAX_URL_CHARACTERS, SnippetRequest
 from cutaway_server.errors import Fault
+from cutaway_server.fetch.urls import mask_userinfo
 
 URL_PARAMETER = "video_url"
 _PARAMETERS = SnippetRequest.__struct_fields__
 _MAX_PARAMETERS = 32
+_MAX_QUERY_BYTES = 64 << 10
 _SHOWN_CHARACTERS = 40
 
 _WHERE = re.compile(r"^(?P<problem>.*) - at `\$\.(?P<name>\w+)`$", re.DOTALL)
@@ -23,7 +25,6 @@ _KIND = re.compile(r"^Expected `(?P<kind>\w+)")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _SIGNS = {"<=": "at most", ">=": "at least"}
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "1 or 0"}
-_USERINFO = re.compile(r"^(\s*[A-Za-z][A-Za-z0-9+.-]*:)?([/\\]{2,})([^/\\?#]*)@")
 
 
 class BadQuery(Fault):
@@ -39,10 +40,7 @@ def read_request(query: str) -> SnippetRequest:
         Something is missing, unknown, given twice, too long, or not UTF-8.
     """
     values: dict[str, str] = {}
-    pairs = _pairs(query, "surrogateescape")
-    if len(pairs) > _MAX_PARAMETERS:
-        raise BadQuery(f"The query has too many parameters (at most {_MAX_PARAMETERS}).")
-    for name, value in pairs:
+    for name, value in _pairs(query, "surrogateescape"):
         if not (_is_text(name) and _is_text(value)):
             shown = name if name in _PARAMETERS else "a parameter"
             raise BadQuery(f"{shown} is not valid UTF-8: percent-encode it as UTF-8.")
@@ -60,21 +58,27 @@ def read_request(query: str) -> SnippetRequest:
 
 
 def given_url(query: str) -> str:
-    """The video's URL as the client gave it, for ``src_video_url``; ``""`` when there is none.
+    """The video's URL as the client gave it, for ``src_video_url``; ``""`` when there is none, or the query is
+    too large to be parsed.
 
     A user name and password are masked, what is not UTF-8 is replaced, and what is longer than any URL may be
     is shortened.
     """
-    url = next((value for name, value in _pairs(query, "replace") if name == URL_PARAMETER), "")
-    return mask_userinfo(url[:MAX_URL_CHARACTERS])
-
-
-def mask_userinfo(url: str) -> str:
-    """``https://user:word@host/`` as ``https://***@host/``; everything else unchanged."""
-    return _USERINFO.sub(lambda match: f"{match[1] or ''}{match[2]}***@", url)
+    try:
+        pairs = _pairs(query, "replace")
+    except BadQuery:
+        return ""
+    url = next((value for name, value in pairs if name == URL_PARAMETER), "")
+    return mask_userinfo(url)[:MAX_URL_CHARACTERS]
 
 
 def _pairs(query: str, errors: str) -> list[tuple[str, str]]:
+    # Before any parsing: the HTTP parser lets 1 MiB through, and 250,000 parameters took the event loop half a
+    # second.
+    if len(query) > _MAX_QUERY_BYTES:
+        raise BadQuery(f"The query is too long: {len(query)} bytes (at most {_MAX_QUERY_BYTES}).")
+    if query.count("&") >= _MAX_PARAMETERS:
+        raise BadQuery(f"The query has too many parameters (at most {_MAX_PARAMETERS}).")
     # Tornado hands the request line over as Latin-1: bytes that were not percent-encoded are restored, then
     # encoded.
     raw = query.encode("latin-1", "replace")

@@ -29,6 +29,8 @@ from cutaway_server.sockets.turns import Turns
 _log = logging.getLogger(__name__)
 
 STOPPING = "The server is stopping."
+SLOW_SECONDS = 5.0
+"""A frame that takes longer to send gives the request's place to others until it is sent."""
 
 
 class VideoService(Protocol):
@@ -44,6 +46,8 @@ class VideoService(Protocol):
 
 class VideoSnippets(Socket):
     """One request, one connection."""
+
+    slow_seconds = SLOW_SECONDS
 
     def initialize(self) -> None:
         super().initialize()
@@ -79,9 +83,11 @@ class VideoSnippets(Socket):
                     return STOPPING
                 request = read_request(self.request.query)
                 _log.info("snippets of %s", mask_url(request.video_url))
-                async with self._turns, aclosing(self._service.snippets(request, self.request_id)) as frames:
+                snippets = self._service.snippets(request, self.request_id)
+                async with self._turns.place() as place, aclosing(snippets) as frames:
                     async for frame in frames:
-                        await self.send(frame)
+                        async with place.lent_after(self.slow_seconds):
+                            await self.send(frame)
         except Fault as fault:
             return fault.message
         except TimeoutError:

@@ -43,8 +43,8 @@ class Child:
 class Children:
     """Forks and kills workers. Everything here runs on one event loop."""
 
-    def __init__(self, preload: Sequence[str], bounds: Limits) -> None:
-        self._configuration = nursery.Configuration(preload=tuple(preload), bounds=bounds)
+    def __init__(self, preload: Sequence[str], bounds: Limits, log_level: str) -> None:
+        self._configuration = nursery.Configuration(preload=tuple(preload), bounds=bounds, log_level=log_level)
         self._starting = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None

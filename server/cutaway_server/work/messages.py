@@ -46,11 +46,28 @@ def send(end: socket.socket, kind: bytes, value: object = None) -> None:
     Exception
         Whatever ``pickle`` raises for `value`; nothing was sent then.
     """
-    with os.fdopen(os.memfd_create("cutaway", os.MFD_CLOEXEC), "w+b") as file:
-        # Protocol 5 writes a large bytes object straight to the file, without a copy of it in memory.
-        pickle.dump(value, file, protocol=5)
-        file.flush()
-        socket.send_fds(end, [kind], [file.fileno()])
+    with sheet() as file:
+        write(file, value)
+        post(end, kind, file)
+
+
+def sheet() -> BinaryIO:
+    """An empty file in memory, for :func:`write` and :func:`post`: :func:`send` in steps, of which the slow one
+    may run in a thread.
+    """
+    return os.fdopen(os.memfd_create("cutaway", os.MFD_CLOEXEC), "w+b")
+
+
+def write(file: BinaryIO, value: object) -> None:
+    """Pickle `value` into a :func:`sheet`."""
+    # Protocol 5 writes a large bytes object straight to the file, without a copy of it in memory.
+    pickle.dump(value, file, protocol=5)
+    file.flush()
+
+
+def post(end: socket.socket, kind: bytes, file: BinaryIO) -> None:
+    """Send a written :func:`sheet`; the caller closes it."""
+    socket.send_fds(end, [kind], [file.fileno()])
 
 
 def receive(end: socket.socket) -> tuple[bytes, BinaryIO]:

@@ -27,6 +27,7 @@ import traceback
 from dataclasses import dataclass
 from typing import NoReturn
 
+from cutaway_server import logs
 from cutaway_server.work import limits, messages, worker
 
 RECORD = struct.Struct("<cqq")
@@ -37,10 +38,11 @@ READY, FAILED = b"R", b"E"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """The first message: which modules to import, and the limits of every worker."""
+    """The first message: which modules to import, the limits of every worker, and what it logs to stderr."""
 
     preload: tuple[str, ...]
     bounds: limits.Limits
+    log_level: str
 
 
 def main(control_descriptor: int) -> None:
@@ -53,6 +55,7 @@ def main(control_descriptor: int) -> None:
         except messages.Closed:
             return
         configuration: Configuration = messages.load(file)
+        logs.set_up(configuration.log_level)
         try:
             for name in configuration.preload:
                 importlib.import_module(name)
