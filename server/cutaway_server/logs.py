@@ -77,7 +77,7 @@ def log_request(handler: RequestHandler) -> None:
         "%d %s %s %s %.1f ms",
         status,
         request.method,
-        request.path,
+        request.path[:200],
         request.remote_ip,
         1000 * request.request_time(),
     )

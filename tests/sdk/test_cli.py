@@ -43,7 +43,7 @@ def test_snippets_are_saved_under_their_titles_and_listed(tmp_path: Path) -> Non
     assert (tmp_path / "Moment 1.mp4").read_bytes() == b"\x01" * 1000
     lines = done.stdout.splitlines()
     assert len(lines) == 2
-    assert re.fullmatch(r"\s+1:00–1:12\s+12\.5 s\s+1 kB  Moment 1  Moment 1\.mp4", lines[0])
+    assert re.fullmatch(r"\s+1:00–1:13\s+12\.5 s\s+1 kB  Moment 1  Moment 1\.mp4", lines[0])
 
 
 def test_out_is_made_and_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -129,7 +129,8 @@ class Watched:
 
     def left(self) -> list[str]:
         """What is still there of a request."""
-        found = [f"file {path.name}" for path in self.work_dir.iterdir()]
+        # The lock says that the folder belongs to a living server.
+        found = [f"file {path.name}" for path in self.work_dir.iterdir() if path.name != "lock"]
         if self.origin.open_connections:
             found.append(f"{self.origin.open_connections} upstream connections")
         for worker in self.worker_pids():
