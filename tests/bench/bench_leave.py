@@ -60,7 +60,8 @@ class Scene:
         assert not answer.done(), "there is one turn, and it was taken"
         left = {
             "processes": lambda: any(alive(pid) for pid in busy),
-            "files": lambda: any(self.files.glob("*/*")),
+            # The lock says that the folder belongs to a living server.
+            "files": lambda: any(path.name != "lock" for path in self.files.glob("*/*")),
             "connections": lambda: self.origin.counts().open > 0,
             "task": lambda: not answer.done(),
         }
