@@ -222,6 +222,33 @@ def _(films: Films, path: Path) -> None:
     _long(path, [film.draw(0, k, *TINY[:2]) for k in range(6) for _ in range(100)], hum=0.3)
 
 
+@_recipe("late_slides.mp4")
+def _(films: Films, path: Path) -> None:
+    """Slides of 30 s and a voice (a tone); each comes 2.4 s after a keyframe, and there is one every ten seconds."""
+    slides = [film.draw(0, k, *TINY[:2]) for k in range(9) for _ in range(150)][138:]
+    wav = path.with_suffix(".wav")
+    wav.write_bytes(film.sound(len(slides) / TINY[2], hum=0.3, rate=16_000))
+    gops = ("-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-sc_threshold", "0", *AAC)
+    ffmpeg(*film.raw_input(*TINY), "-i", wav, *gops, path, stdin=b"".join(slides))
+
+
+def _trailer(name: str, *picture: str) -> None:
+    def make(films: Films, path: Path) -> None:
+        black = b"\x10" * (128 * 72) + b"\x80" * (64 * 72)
+        shots = [list(tiny([(k, 29 + 7 * (k % 3))])) + [black] * 9 for k in range(9)]
+        wav = path.with_suffix(".wav")
+        frames = [black] * 7 + [frame for shot in shots for frame in shot]
+        wav.write_bytes(film.sound(len(frames) / TINY[2], hum=0.3, rate=16_000))
+        ffmpeg(*film.raw_input(*TINY), "-i", wav, *picture, *AAC, path, stdin=b"".join(frames))
+
+    _RECIPES[name] = make
+
+
+# Shots of six to nine seconds with 1.8 s of black between them.
+_trailer("trailer.mp4", "-c:v", "libx264", "-preset", "veryfast", "-g", "5", "-sc_threshold", "0")
+_trailer("trailer.mkv", *VP9)
+
+
 @_recipe("half_black.mp4")
 def _(films: Films, path: Path) -> None:
     """A minute of black silence, a minute of shots, a minute of black silence."""

@@ -202,6 +202,25 @@ def test_black_silence_is_left_out(watched: Watched, films: Films) -> None:
         assert sum(mean < 30 for mean in luma) < 0.4 * len(luma)
 
 
+@pytest.mark.parametrize("name", ["trailer.mp4", "trailer.mkv"])
+def test_no_snippet_begins_or_ends_black(watched: Watched, films: Films, name: str) -> None:
+    answer = watched.ask(films[name], min_seconds=4, max_seconds=25)
+    assert answer.complete, answer.error
+    assert len(answer.snippets) >= 2
+    for clip in answer.clips:
+        luma = [f.to_ndarray(format="gray").mean() for f in film.frames_of(clip)]
+        assert min(luma[0], luma[-1]) > 30, (luma[:12], luma[-12:])
+
+
+def test_a_snippet_does_not_begin_with_the_rest_of_a_slide(watched: Watched, films: Films) -> None:
+    answer = watched.ask(films["late_slides.mp4"])
+    assert answer.complete, answer.error
+    assert len(answer.snippets) >= 3
+    changes = [2.4 + 30 * n for n in range(8)]
+    for start, _ in answer.spans:
+        assert not any(0.1 < change - start < 3 for change in changes), start
+
+
 def test_a_loop_is_not_all_that_is_shown(watched: Watched, films: Films) -> None:
     answer = watched.ask(films["looped.mp4"])
     assert answer.complete, answer.error

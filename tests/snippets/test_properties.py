@@ -38,6 +38,7 @@ def ascending(longest: float, gap: float) -> st.SearchStrategy[list[float]]:
 @st.composite
 def stretches(draw: st.DrawFn) -> Stretch:
     edges = draw(ascending(40, 0.3))
+    dark = draw(ascending(40, 0.2))
     said = [Sentence(a, b, "words") for a, b in zip(edges[::2], edges[1::2], strict=False)]
     return Stretch(
         starts=draw(ascending(40, 0.2)),
@@ -46,6 +47,7 @@ def stretches(draw: st.DrawFn) -> Stretch:
         boundaries=draw(ascending(40, 0.2)),
         sentences=said,
         pauses=draw(ascending(40, 0.2)),
+        blacks=list(zip(dark[::2], dark[1::2], strict=False)),
     )
 
 

@@ -16,6 +16,12 @@ from cutaway_server.snippets.captions import Sentence
 
 FLASH_SECONDS = 1.0
 """A shot shown for less than this at a snippet's beginning or end is a flash, not a picture."""
+REST_SECONDS = 3.0
+"""The rest of a longer shot that is shown for less than this at the beginning belongs to what came before."""
+BLACK_PRICE = 2.0
+"""What the first second of black costs at a snippet's beginning or end."""
+ANCHOR_SECONDS = 4.0
+"""A snippet this far from its moment shows something else."""
 SENTENCE_LEAD_SECONDS = 1.0
 SENTENCE_TAIL_SECONDS = 0.8
 SENTENCE_TOLERANCE_SECONDS = 0.12
@@ -27,7 +33,8 @@ class Stretch:
     """What is known of a stretch of video; all lists ascend, all times are seconds in the source.
 
     ``starts`` are frames at which a copy can begin, ``ends`` points at which it can end, ``frames`` those at which a
-    re-encoded snippet can do both. ``boundaries`` are the first frames of new shots, ``pauses`` quiet points.
+    re-encoded snippet can do both. ``boundaries`` are the first frames of new shots, ``pauses`` quiet points, and
+    ``blacks`` the beginnings and ends of runs of black frames.
     """
 
     starts: Sequence[float]
@@ -36,6 +43,7 @@ class Stretch:
     boundaries: Sequence[float]
     sentences: Sequence[Sentence] = ()
     pauses: Sequence[float] = ()
+    blacks: Sequence[tuple[float, float]] = ()
     frame_seconds: float = 0.04
 
     def inside(self, low: float, high: float) -> Stretch:
@@ -92,7 +100,7 @@ def choose(stretch: Stretch, wish: Wish, *, encode_cost: float | None, spare_sen
         wanted = (*stretch.boundaries, *(s.start - 0.1 for s in stretch.sentences))
         begins = sorted(set(_on_frames(stretch, wanted))) or stretch.frames
         encoded = _best(stretch, wish, begins, stretch.frames, spare_sentences)
-        price = 0.5 + encode_cost * wish.length / 4
+        price = 0.5 + encode_cost * wish.length / 6
         if encoded and (copies is None or encoded[0] - price > copies[0]):
             return Bounds(encoded[1], encoded[2], copied=False)
     return Bounds(copies[1], copies[2], copied=True) if copies else None
@@ -115,8 +123,8 @@ def _best(
             # Who sets a tight limit wants no longer ones; shorter ones are as good.
             weight = 0.5 if length < wish.length == wish.max_seconds else 1.5
             score = start_score + end_score - weight * abs(log2(length / wish.length))
-            if not a + 0.5 <= wish.anchor <= b - 0.5:
-                score -= 1.0
+            outside = max(a + 0.5 - wish.anchor, wish.anchor - b + 0.5, 0.0)
+            score -= min(outside / ANCHOR_SECONDS, 1.0)
             if best is None or score > best[0]:
                 best = (score, a, b)
     return best
@@ -133,6 +141,9 @@ def _rate_start(stretch: Stretch, at: float, spare_sentences: bool) -> float | N
         score -= 1.0
     elif at - before < 2 * FLASH_SECONDS:
         score += 0.4
+    elif after - at < REST_SECONDS:
+        score -= 0.7
+    score -= BLACK_PRICE * min(_black(stretch, at)[1], 1.0)
     if _inside_sentence(stretch.sentences, at):
         if spare_sentences:
             return None
@@ -153,6 +164,7 @@ def _rate_end(stretch: Stretch, at: float, spare_sentences: bool) -> float | Non
         score += 0.9
     elif at - before < FLASH_SECONDS:
         score -= 1.0
+    score -= BLACK_PRICE * min(_black(stretch, at)[0], 1.0)
     if _inside_sentence(stretch.sentences, at):
         if spare_sentences:
             return None
@@ -190,6 +202,14 @@ def _on_frames(stretch: Stretch, times: Iterable[float]) -> list[float]:
 def _neighbours(times: Sequence[float], at: float) -> tuple[float, float]:
     n = bisect_right(times, at)
     return (times[n - 1] if n else float("-inf")), (times[n] if n < len(times) else float("inf"))
+
+
+def _black(stretch: Stretch, at: float) -> tuple[float, float]:
+    """How long (seconds) it has been black just before a time, and how long it will be from then on."""
+    slack = stretch.frame_seconds * 0.5
+    before = (at - start for start, end in stretch.blacks if start < at - slack <= end)
+    after = (end - at for start, end in stretch.blacks if start <= at + slack < end)
+    return next(before, 0.0), next(after, 0.0)
 
 
 def _near(times: Sequence[float], at: float, within: float = 0.25) -> bool:

@@ -34,6 +34,8 @@ ENCODED_FRAMES_PER_SECOND = 25.0
 """What veryfast makes of 1080p on two cores."""
 QUICK_FRAMES = 60
 """1080p frames that may be decoded before the first snippet leaves."""
+QUICK_ENCODE_COST = 3.0
+"""How much dearer encoding is while somebody waits for the first snippet."""
 SHORT_GOP_SECONDS = 4.0
 LEAD_SECONDS = 3.0
 TAIL_SECONDS = 2.5
@@ -156,6 +158,8 @@ def _choose(
         return replace(bounds, copied=False) if bounds else None
     video = media.index.video
     cost = video.width * video.height / FULL_HD * video.frames_per_second / ENCODED_FRAMES_PER_SECOND
+    if order.quick:
+        cost *= QUICK_ENCODE_COST
     return choose(stretch, order.wish, encode_cost=cost, spare_sentences=spare_sentences)
 
 

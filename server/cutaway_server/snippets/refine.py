@@ -142,6 +142,8 @@ def stretch_of(window: Window, seen: Seen) -> Stretch:
         times.append(window.seconds(last.pts + max(last.duration, 1)))
     edges = [times[0]] if times[0] <= window.frame_seconds else []
     edges += [times[-1]] if window.at_end else []
+    blacks = seen.shots.blacks()
+    edges += [at for black in blacks for at in black]
     return Stretch(
         starts=sorted(window.seconds(s.pts) for s in samples if s.keyframe),
         ends=[window.seconds(ticks) for _, ticks in clean_ends(samples, at_end=window.at_end)],
@@ -149,5 +151,6 @@ def stretch_of(window: Window, seen: Seen) -> Stretch:
         boundaries=sorted({*seen.boundaries, *edges}),
         sentences=seen.sentences,
         pauses=seen.pauses(),
+        blacks=blacks,
         frame_seconds=window.frame_seconds,
     )

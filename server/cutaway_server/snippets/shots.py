@@ -9,6 +9,7 @@ Truong and Venkatesh (ACM TOMM 3(1), 2007, section 3) and of PySceneDetect's Ada
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby, pairwise
 
 import av
 import numpy as np
@@ -22,6 +23,8 @@ LEAST_RATIO = 3.0
 STILL_DIFFERENCE = 0.0015
 """Frames that differ by less are the same picture (coding noise of a still one stays below)."""
 FLASH_FRAMES = 3
+BLACK_SECONDS = 0.2
+"""Shorter runs of black frames are a flash between shots."""
 _COLUMNS, _ROWS = 32, 18
 _BLACK_LUMA = 26.0
 
@@ -38,6 +41,11 @@ class Signature:
     histogram: Floats32
     brightness: float
     contrast: float
+
+    @property
+    def black(self) -> bool:
+        """Nothing can be seen."""
+        return self.brightness * 255 < _BLACK_LUMA and self.contrast * 255 < 9
 
 
 @dataclass
@@ -96,8 +104,17 @@ class Shots:
 
     def black(self) -> float:
         """The share of frames on which nothing can be seen."""
-        dark = [s.brightness * 255 < _BLACK_LUMA and s.contrast * 255 < 9 for s in self.signatures]
-        return float(np.mean(dark)) if dark else 0.0
+        return float(np.mean([s.black for s in self.signatures])) if self.signatures else 0.0
+
+    def blacks(self) -> list[tuple[float, float]]:
+        """The runs of black frames that last: first frame and the frame after the last (seconds)."""
+        runs = []
+        for black, run in groupby(pairwise(self.signatures), key=lambda pair: pair[0].black):
+            pairs = list(run)
+            start, end = pairs[0][0].time, pairs[-1][1].time
+            if black and end - start >= BLACK_SECONDS:
+                runs.append((start, end))
+        return runs
 
     def movement(self) -> float:
         """The typical difference between frames inside shots: about 0.002 for a talk, 0.03 for a chase."""
