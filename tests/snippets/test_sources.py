@@ -64,7 +64,7 @@ def check_clips(answer: Answer, source: Path) -> None:
         if has_sound:
             begin = numbers[0] * FRAME
             inside = [t - begin for t in heard or () if 0.06 <= t - begin <= len(numbers) * FRAME - 0.1]
-            assert inside, "no beep to measure"
+            assert inside or len(numbers) < 2 * film.RATE, "beeps are never two seconds apart"
             measured = film.onsets(clip)
             for beep in inside:
                 assert min(abs(beep - m) for m in measured) <= 0.040, (beep, measured)
