@@ -29,11 +29,11 @@ from cutaway_server.fetch.door import Door, Pass
 from cutaway_server.fetch.guard import Policy
 from cutaway_server.fetch.ranges import RemoteFile, resolve
 from cutaway_server.snippets.bounds import Wish
+from cutaway_server.snippets.container import ContainerMedia
 from cutaway_server.snippets.cut import Order, cut
 from cutaway_server.snippets.encode import encode
-from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.remux import clean_ends, copy_packets
-from cutaway_server.snippets.window import Window, read_window
+from cutaway_server.snippets.window import Window
 
 SECONDS = 20.0
 MOST_SECONDS, MOST_RATIO, MOST_BYTES_RATIO = 0.5, 1 / 20, 1.15
@@ -73,20 +73,20 @@ class Cutting:
     file: RemoteFile
     scratch: Path
 
-    def open(self) -> tuple[Media, int]:
+    def open(self) -> tuple[ContainerMedia, int]:
         """Open the video; the number of the keyframe to begin at."""
-        media = Media(self.file.open())
+        media = ContainerMedia(self.file.open())
         middle = media.index.duration / 2
         return media, int(np.searchsorted(media.index.keyframe_times, middle))
 
-    def copy(self, media: Media, key: int) -> tuple[Window, int, int]:
+    def copy(self, media: ContainerMedia, key: int) -> tuple[Window, int, int]:
         """Read the window and copy it: the window, its first tick and that after its last."""
         end = float(media.index.keyframe_times[key]) + SECONDS
-        window = read_window(media, key, end)
+        window = media.window(key, end)
         start = window.video[0].pts
         kept, stop = min(clean_ends(window.video, at_end=window.at_end), key=lambda e: abs(window.seconds(e[1]) - end))
         path = self.scratch / "copy.mp4"
-        copy_packets(media, window, start, kept, stop, path, sound=None)
+        copy_packets(window, start, kept, stop, path, sound=None)
         assert path.stat().st_size
         return window, start, stop
 
@@ -104,10 +104,10 @@ class Cutting:
         media, key = self.open()
         with media:
             start = time.perf_counter()
-            window = read_window(media, key, float(media.index.keyframe_times[key]) + SECONDS)
+            window = media.window(key, float(media.index.keyframe_times[key]) + SECONDS)
             first = window.video[0].pts
             last = first + round(SECONDS / window.video_base)
-            encode(media, window, first, last, self.scratch / "encoded.mp4")
+            encode(window, first, last, self.scratch / "encoded.mp4")
             return time.perf_counter() - start
 
     def whole_seconds(self) -> float:

@@ -27,20 +27,20 @@ from report import options as read_options
 from running import Cutaway, stream
 
 from cutaway import protocol
-from cutaway_server.snippets import cut, jobs, looks, media, moments, refine, source
+from cutaway_server.snippets import container, cut, jobs, looks, moments, refine, source
 from cutaway_server.snippets.moments import Limits
 
 STAGES: list[tuple[Any, str, str]] = [
     (source, "resolve", "resolve the URL"),
-    (media.Media, "_open", "open the container"),
-    (media.Media, "_read_index", "read the index"),
-    (media, "build_index", "build the index"),
+    (container.ContainerMedia, "_open", "open the container"),
+    (container.ContainerMedia, "_read_index", "read the index"),
+    (container, "build_index", "build the index"),
     (source.RemoteFile, "open", "make a reader"),
     (moments, "candidates", "candidates"),
     (jobs, "look_at", "look at keyframes, listen, captions"),
     (looks, "look_at", "  describe a picture"),
     (moments, "choose", "choose"),
-    (cut, "read_window", "read the window"),
+    (container, "read_window", "read the window"),
     (cut, "look_through", "look through the window"),
     (refine, "look_at", "  describe a picture (refine)"),
     (refine.Shots, "add", "  sign a frame"),

@@ -18,11 +18,12 @@ import av
 from cutaway_server.snippets.bounds import Bounds, Wish, choose
 from cutaway_server.snippets.check import BadClip, check
 from cutaway_server.snippets.encode import CannotEncode, encode
+from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.moments import early_keyframes
 from cutaway_server.snippets.refine import FULL_HD, Seen, look_through, stretch_of
 from cutaway_server.snippets.remux import can_copy_audio, can_copy_video, clean_ends, copy_packets, shown
-from cutaway_server.snippets.window import Window, read_window
+from cutaway_server.snippets.window import Window
 
 log = logging.getLogger(__name__)
 
@@ -94,12 +95,13 @@ def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, s
         The bytes could not be fetched, or not be encoded.
     """
     key = first_keyframe(media, order)
-    window = read_window(media, key, _reading_end(media, order, key))
+    window = media.window(key, _reading_end(media, order, key))
     if not window.video:
         raise Declined("no frames")
-    if media.index.exact:  # The window's own captions begin and end in the middle of sentences.
-        window.cues = media.cues([(order.low - TEXT_MARGIN_SECONDS, order.high + TEXT_MARGIN_SECONDS)])[0]
-    seen = look_through(media, window, around=order.wish.anchor, max_frames=QUICK_FRAMES if order.quick else None)
+    # The window's own captions begin and end in the middle of sentences.
+    told = media.cues([(order.low - TEXT_MARGIN_SECONDS, order.high + TEXT_MARGIN_SECONDS)])[0]
+    window.cues = told or window.cues
+    seen = look_through(window, around=order.wish.anchor, max_frames=QUICK_FRAMES if order.quick else None)
     if not seen.shots.signatures:
         raise Declined("nothing decodes")
     copyable = can_copy_video(media.index, max_height)
@@ -115,7 +117,7 @@ def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, s
         raise Declined("too short")
     decline_dull(seen, bounds, order)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        return _make(media, window, seen, order, bounds, max_height, max_bytes, Path(folder) / "clip.mp4")
+        return _make(media.index, window, seen, order, bounds, max_height, max_bytes, Path(folder) / "clip.mp4")
 
 
 def first_keyframe(media: Media, order: Order) -> int:
@@ -143,7 +145,7 @@ def first_keyframe(media: Media, order: Order) -> int:
 def _reading_end(media: Media, order: Order, key: int) -> float:
     """Where to end reading, which is as dear as decoding: a little after the wished-for length, or, where sentences
     are to be spared, at the end of the stretch."""
-    if order.keep_whole or media.text is not None:
+    if order.keep_whole or media.index.has_text:
         return order.high
     begin = max(float(media.index.keyframe_times[key]), order.wish.anchor - order.wish.length / 2)
     return min(order.high, begin + order.wish.length + TAIL_SECONDS)
@@ -191,7 +193,7 @@ def decline_dull(seen: Seen, bounds: Bounds, order: Order) -> None:
 
 
 def _make(
-    media: Media,
+    index: Index,
     window: Window,
     seen: Seen,
     order: Order,
@@ -203,17 +205,17 @@ def _make(
     """Copy if possible, else encode; whatever fails its check is encoded."""
     if bounds.copied and (not seen.damaged or bounds.end <= seen.decoded_until):
         try:
-            clip = _copy(media, window, seen, bounds, order, max_bytes, path)
+            clip = _copy(index, window, seen, bounds, order, max_bytes, path)
         except (BadClip, av.FFmpegError, ValueError) as error:
             log.info("A copy of %.3f-%.3f s failed (%s): encoding", bounds.start, bounds.end, error)
         else:
             if clip is not None:
                 return clip
-    return _encode(media, window, seen, bounds, order, max_height, max_bytes, path)
+    return _encode(index, window, seen, bounds, order, max_height, max_bytes, path)
 
 
 def _copy(
-    media: Media, window: Window, seen: Seen, bounds: Bounds, order: Order, max_bytes: int, path: Path
+    index: Index, window: Window, seen: Seen, bounds: Bounds, order: Order, max_bytes: int, path: Path
 ) -> Clip | None:
     """The clip by copying packets; None if not even the shortest fits into ``max_bytes``."""
     start = _ticks(window, bounds.start)
@@ -237,10 +239,10 @@ def _copy(
     if not has_sound:
         window = replace(window, audio=[])
     sound = None
-    if has_sound and not can_copy_audio(media.index):
+    if has_sound and not can_copy_audio(index):
         sound = path.with_suffix(".sound.mp4")
-        encode(media, window, start, end, sound, video=False)
-    copy_packets(media, window, start, kept, end, path, sound=sound)
+        encode(window, start, end, sound, video=False)
+    copy_packets(window, start, kept, end, path, sound=sound)
     data = path.read_bytes()
     if len(data) > max_bytes:
         return None
@@ -258,7 +260,7 @@ def _copy(
 
 
 def _encode(
-    media: Media,
+    index: Index,
     window: Window,
     seen: Seen,
     bounds: Bounds,
@@ -274,12 +276,12 @@ def _encode(
     seconds = float((end - start) * window.video_base)
     room = max_bytes
     for _ in range(SIZES_TRIED):
-        encode(media, window, start, end, path, max_height=max_height, max_bytes=room)
+        encode(window, start, end, path, max_height=max_height, max_bytes=room)
         data = path.read_bytes()
         if len(data) <= max_bytes:
             break
         room = room * max_bytes // len(data) * 9 // 10
-        max_height = max(min(max_height or 10_000, media.index.video.shown_height) // 2, 90)
+        max_height = max(min(max_height or 10_000, index.video.shown_height) // 2, 90)
     else:
         raise CannotEncode("This part of the video could not be made small enough.")
     # Damaged packets may leave out frames at the end, so the length is what it is.

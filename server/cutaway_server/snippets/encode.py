@@ -16,7 +16,7 @@ import av
 import imageio_ffmpeg  # type: ignore[import-untyped]
 
 from cutaway_server.errors import Fault
-from cutaway_server.snippets.media import MAX_PIXELS, Media
+from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.window import Sample, Window
 from cutaway_server.work.limits import child_setup
 
@@ -31,7 +31,6 @@ class CannotEncode(Fault):
 
 
 def encode(
-    media: Media,
     window: Window,
     start_ticks: int,
     end_ticks: int,
@@ -52,14 +51,14 @@ def encode(
     """
     local, complaints = path.with_suffix(".window"), path.with_suffix(".log")
     try:
-        kind = store(media, window, local)
+        kind = store(window, local)
         base = window.video_base
         frame = window.frame_seconds
         seconds = float((end_ticks - start_ticks) * base)
         # A quarter of a frame early, so that rounded timestamps fall on the right side.
         skip = max(float((start_ticks - window.video[0].pts) * base) - frame / 4, 0.0)
         bits = int(max_bytes * 0.9 / seconds * 8)
-        sound = max(min(MOST_FOR_SOUND, bits // 4), LEAST_FOR_SOUND) if media.audio else 0
+        sound = max(min(MOST_FOR_SOUND, bits // 4), LEAST_FOR_SOUND) if window.audio_stream else 0
         command = [
             *(imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-threads", "2"),
             *("-protocol_whitelist", "file", "-format_whitelist", kind, "-max_pixels", str(MAX_PIXELS)),
@@ -76,10 +75,10 @@ def encode(
                 # Each frame keeps its own time: on the grid of an average rate, close ones would be dropped.
                 *("-fps_mode", "passthrough", "-enc_time_base", "demux"),
             ]
-        if media.audio:
+        if window.audio_stream:
             command += [
                 *("-map", "0:a:0?", "-af", "aresample=async=1:first_pts=0", "-c:a", "aac", "-b:a", str(sound)),
-                *("-ac", str(min(media.audio.channels, 2))),
+                *("-ac", str(min(window.audio_stream.channels, 2))),
             ]
         command += ["-movflags", "+faststart+negative_cts_offsets", "-f", "mp4", str(path)]
         with complaints.open("wb") as stderr:  # Not in memory: damaged video makes megabytes of them.
@@ -92,29 +91,31 @@ def encode(
         complaints.unlink(missing_ok=True)
 
 
-def store(media: Media, window: Window, path: Path) -> str:
+def store(window: Window, path: Path) -> str:
     """Copy the window's packets into a local file; the format's name is returned.
 
     MP4 and MOV keep exact timestamps; Matroska (in milliseconds) takes all the rest.
     """
-    kinds = ("mp4", "mov", "matroska") if "mov" in media.container.format.name else ("matroska",)
+    kinds = ("mp4", "mov", "matroska") if "mov" in window.video_stream.container.format.name else ("matroska",)
     for kind in kinds:
         try:
-            _store(media, window, path, kind)
+            _store(window, path, kind)
         except (av.FFmpegError, ValueError):
             continue
         return "matroska" if kind == "matroska" else "mov"
     raise CannotEncode("This part of the video could not be encoded: its format cannot be stored.")
 
 
-def _store(media: Media, window: Window, path: Path, kind: str) -> None:
+def _store(window: Window, path: Path, kind: str) -> None:
     zero = window.video[0].pts * window.video_base
     with av.open(str(path), "w", kind) as output:
         streams: list[tuple[av.VideoStream | av.AudioStream, list[Sample], Fraction]] = [
-            (output.add_stream_from_template(media.video, opaque=True), window.video, window.video_base)
+            (output.add_stream_from_template(window.video_stream, opaque=True), window.video, window.video_base)
         ]
-        if media.audio:
-            streams.append((output.add_stream_from_template(media.audio, opaque=True), window.audio, window.audio_base))
+        if window.audio_stream:
+            streams.append(
+                (output.add_stream_from_template(window.audio_stream, opaque=True), window.audio, window.audio_base)
+            )
         queue = []
         for stream, samples, base in streams:
             shift = round(zero / base)

@@ -1,316 +1,64 @@
-"""An open video in a worker: its index, single keyframes, short stretches of sound, and windows of packets.
+"""An open video in a worker, wherever it comes from: what the jobs look at, listen to and cut.
 
-Comes in: a seekable file object that fetches byte ranges. Goes out: decoded keyframes, mono sound, captions, and the
-packets of a stretch of the video. Before anything is read, the byte ranges it needs are looked up in the index and
-fetched together, since round trips are what hurts on real networks.
-
-Containers are opened with a format whitelist and without any protocol, because a file is what its bytes say: a
-"video/mp4" that is a playlist would make the library open other files and hosts.
+A file, the segments of a playlist, or a picture and its sound from two places are all the same to them.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.packet import Packet as _Packet
 from numpy.typing import NDArray
 
-from cutaway_server.snippets.boxes import walk
-from cutaway_server.snippets.captions import Cue, plain_text
-from cutaway_server.snippets.files import ByteFile, Demuxed, NoIndex, describe
-from cutaway_server.snippets.index import (
-    Index,
-    NotAVideo,
-    build_index,
-    picture_stream,
-    sound_stream,
-    text_stream,
-)
-from cutaway_server.snippets.packets import Indexed, Packets, PacketTable
-from cutaway_server.snippets.packets import scan as scan_packets
-from cutaway_server.snippets.sound import listen
-from cutaway_server.snippets.spans import Span, bounded, merged, packet_spans
+from cutaway_server.snippets.captions import Cue
+from cutaway_server.snippets.index import Index
+from cutaway_server.snippets.window import Window
 
-FORMATS = "mov,matroska,webm"
 MAX_PIXELS = 9_437_184
 """Larger frames (4096x2304) are refused: two files of 200 kB needed 2.5 GB each to decode."""
-MAX_STREAMS = 64
-BEFORE_INDEX = {"ftyp", "free", "skip", "wide", "mdat", "uuid", "pnot"}
-BOXES_BEFORE_INDEX = 32
-FIRST_MEDIA_BYTES = 192 << 10
-MAX_INDEX_BYTES = 64 << 20
-MAX_PREFETCH_BYTES = 64 << 20
-"""The rest of a larger plan is fetched as it is read."""
-LONGEST_CUE_SECONDS = 15.0
-SOUND_STRIDE = 8
-"""Every which packet of sound is looked up for its size: enough for bytes per second."""
-INDEX_SEARCH_BYTES = 8 << 20
-CUE_READ_BYTES = 192 << 10
-"""How much of a cluster is fetched for its keyframe when the index does not tell the keyframe's size."""
-
-Packet: TypeAlias = "_Packet[Any]"
 
 
-class Media:
-    """An open video.
+class Media(ABC):
+    """An open video. All times are seconds from the start of the presentation.
 
-    Parameters
-    ----------
-    file
-        Where the bytes come from; closed with the video, but not when opening it fails.
-    index
-        What an earlier opening of the same file found out; saves doing it again.
-    scan
-        Read every packet when there is no index. Only sensible on a local copy.
-
-    Raises
-    ------
-    NotAVideo
-        The bytes are no video that we read, or have no picture.
-    NoIndex
-        There is no index, and ``scan`` is false.
+    Every method raises Fault when the bytes could not be fetched.
     """
 
-    def __init__(self, file: ByteFile, *, index: Index | None = None, scan: bool = False) -> None:
-        self.file = file
-        self._demuxed = Demuxed(file)
-        try:
-            self.container = self._open()
-        except av.FFmpegError as error:
-            raise file.failure or NotAVideo(describe(file)) from error
-        try:
-            self.video = picture_stream(self.container)
-            self.audio = sound_stream(self.container)
-            self.text = text_stream(self.container)
-            self.origin = (self.container.start_time or 0) / av.time_base
-            self.video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            if self.video.width * self.video.height > MAX_PIXELS:
-                raise NotAVideo(f"The picture is too large: {self.video.width} x {self.video.height} pixels.")
-            self.packets: dict[int, Packets] = {
-                s.index: Indexed(s, self.origin, self.file.size) for s in self.streams()
-            }
-            self.index = self._again(index) if index is not None else self._read_index(scan)
-        except BaseException:
-            self.container.close()
-            raise
-        if not len(self.index.keyframe_times) or not self.index.duration > 0:
-            self.container.close()
-            raise NotAVideo("This file says that it is a video but has no pictures in it.")
+    index: Index
 
     def __enter__(self) -> Media:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.container.close()
-        self.file.close()
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of all files and connections."""
 
     @property
+    @abstractmethod
     def language(self) -> str:
-        """The language of the text track as the container has it (ISO 639-2), "" if it does not say."""
-        return (self.text.language or "") if self.text else ""
+        """The language of the captions (ISO 639), "" if unknown."""
 
-    def _open(self) -> InputContainer:
-        # The whitelist of protocols is empty: the library has the file object and nothing else.
-        options = {"format_whitelist": FORMATS, "protocol_whitelist": "", "max_streams": str(MAX_STREAMS)}
-        self._fetch_index()
-        return av.open(self._demuxed, "r", options=options, container_options={}, metadata_errors="replace")
-
-    def _fetch_index(self) -> None:
-        """Fetch the index of an MP4 as a whole.
-
-        As the demuxer asks for it, each doubling of the reader's step would take a round trip, and the last one would
-        go up to a megabyte too far.
-        """
-
-        def read(at: int, size: int) -> bytes:
-            self.file.seek(at)
-            return self.file.read(size)
-
-        for box in itertools.islice(walk(read), BOXES_BEFORE_INDEX):
-            if box.kind == "moov" and box.size:
-                # What follows is the first media, from which the library learns what the streams are.
-                end = box.position + min(box.size, MAX_INDEX_BYTES) + FIRST_MEDIA_BYTES
-                self.file.prefetch([(box.position, min(end, self.file.size))], wait=False)
-                return
-            if box.kind not in BEFORE_INDEX:
-                return
-
-    def streams(self) -> list[av.stream.Stream]:
-        """The streams that are used: picture, sound and text."""
-        return [s for s in (self.video, self.audio, self.text) if s is not None]
-
-    def _again(self, index: Index) -> Index:
-        """Bring the demuxer to where it was when the index was made."""
-        if not index.exact:
-            self._read_index(scan=True)
-        return index
-
-    def _read_index(self, scan: bool) -> Index:
-        known = (self.container.duration or 0) / av.time_base
-        packets = self.packets[self.video.index]
-        if "mov" in self.container.format.name:
-            pictures = packets.table()
-            truncated = len(pictures.time) < len(self.video.index_entries)
-            # A fragmented file whose fragments were not all listed covers only its beginning.
-            if len(pictures.time) and pictures.size.all() and (pictures.time[-1] > 0.9 * known - 2 or truncated):
-                sounds = self.packets[self.audio.index].table(every=SOUND_STRIDE) if self.audio else None
-                return self._build(pictures, sounds, exact=True, duration=0.0 if truncated else known)
-        elif known:
-            pictures = self._read_cues(known, bounded=not scan)
-            if len(pictures.time) > 1 and pictures.time[-1] + max(2 * np.diff(pictures.time).max(), 10) >= known:
-                # Only the picture's cues are an index; what was met of the other streams is accidental.
-                return self._build(pictures, None, exact=False, duration=known)
-        if not scan:
-            raise NoIndex
-        self.packets = scan_packets(self._fresh(), self.streams(), self.origin)
-        sounds = self.packets[self.audio.index].table() if self.audio else None
-        return self._build(self.packets[self.video.index].table(), sounds, exact=False, duration=0.0)
-
-    def _read_cues(self, known: float, *, bounded: bool) -> PacketTable:
-        """Matroska reads its cues at the first seek; without cues it would go on to read the whole file."""
-        self._demuxed.left = INDEX_SEARCH_BYTES if bounded else None
-        try:
-            self.container.seek(int(known / 2 * av.time_base), backward=True)
-            self.container.seek(0, backward=True)
-        except (av.FFmpegError, NoIndex):
-            raise self.file.failure or NoIndex from None
-        self._demuxed.left = None
-        return Indexed(self.video, self.origin, self.file.size).table()
-
-    def _build(self, pictures: PacketTable, sounds: PacketTable | None, *, exact: bool, duration: float) -> Index:
-        """Without a duration to believe (truncated files have a wrong one), the last packet tells it."""
-        if not duration > 0 and len(pictures.time):
-            duration = float(pictures.time[-1]) + 1 / float(self.video.average_rate or 25)
-        return build_index(
-            self.container,
-            pictures,
-            sounds,
-            origin=self.origin,
-            duration=duration,
-            exact=exact,
-            rotation=self._rotation(),
-        )
-
-    def _fresh(self) -> InputContainer:
-        """Start from the beginning again, where seeking cannot be relied on yet."""
-        self.container.close()
-        self._demuxed.seek(0)
-        self.container = self._open()
-        self.video = picture_stream(self.container)
-        self.audio = sound_stream(self.container)
-        self.text = text_stream(self.container)
-        return self.container
-
-    def _rotation(self) -> int:
-        """How the first picture is turned; only decoding tells."""
-        decoder = self.video.codec_context
-        try:
-            packet = self._first_packet(self.video.start_time or 0)
-            frames = decoder.decode(packet) + decoder.decode(None) if packet else []
-        except (av.FFmpegError, EOFError):
-            frames = []
-        decoder.flush_buffers()
-        return round(frames[0].rotation / 90) * 90 if frames else 0
-
+    @abstractmethod
     def keyframes(self, which: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Decode single keyframes, given by their number in ``index.keyframe_times``.
+        """Decode single keyframes, given by their number in ``index.keyframe_times``; one that cannot be is left
+        out."""
 
-        Each keyframe's bytes are read at the place and of the size that the index tells, sent to a decoder and
-        drained at once. One that cannot be decoded is left out.
-        """
-        index = self.index
-        spans = []
-        for key in which:
-            start = int(index.keyframe_positions[key])
-            spans.append((start, start + (int(index.keyframe_sizes[key]) if index.exact else CUE_READ_BYTES)))
-        self.file.prefetch(bounded(spans, MAX_PREFETCH_BYTES), wait=False)
-        decoder = self._decoder(self.video)
-        for key, span in zip(which, spans, strict=True):
-            try:
-                packet = self._packet_at(span) if index.exact else self._first_packet(int(index.keyframe_ticks[key]))
-                frames = decoder.decode(packet) + decoder.decode(None) if packet else []
-            except (av.FFmpegError, EOFError):
-                frames = []
-                if self.file.failure:
-                    raise self.file.failure from None
-            decoder.flush_buffers()
-            if frames:
-                yield key, frames[0]
-        self.file.release()
-
-    def _decoder(self, stream: av.VideoStream) -> av.VideoCodecContext:
-        decoder = av.CodecContext.create(stream.codec_context.codec.name, "r")
-        assert isinstance(decoder, av.VideoCodecContext)
-        decoder.extradata = stream.codec_context.extradata
-        decoder.thread_count = 1
-        decoder.options = {"max_pixels": str(MAX_PIXELS)}
-        return decoder
-
-    def _packet_at(self, span: Span) -> Packet | None:
-        self.file.seek(span[0])
-        data = bytearray()
-        while len(data) < span[1] - span[0]:
-            part = self.file.read(span[1] - span[0] - len(data))
-            if not part:
-                return None
-            data += part
-        return _Packet(bytes(data)) if data else None
-
-    def _first_packet(self, timestamp: int) -> Packet | None:
-        self.container.seek(timestamp, stream=self.video, backward=True)
-        return next((p for p in self.container.demux(self.video) if p.size), None)
-
+    @abstractmethod
     def sound(self, spans: Sequence[tuple[float, float]]) -> list[NDArray[np.float32]]:
         """Decode stretches of sound as mono samples at 8 kHz, full scale 1.0; empty where there is none."""
-        if self.audio is None or not spans:
-            return [np.zeros(0, np.float32) for _ in spans]
-        if self.index.exact:
-            tables = [self.packets[self.audio.index].between(*span) for span in spans]
-            spans_of_sound = [s for t in tables for s in merged(t.position, t.size)]
-            self.file.prefetch(bounded(spans_of_sound, MAX_PREFETCH_BYTES), wait=False)
-            heard = [self._listen(p for span in packet_spans(t) if (p := self._packet_at(span))) for t in tables]
-        else:
-            heard = [self._listen(self._audio_packets(*span)) for span in spans]
-        self.file.release()
-        return heard
 
-    def _audio_packets(self, start: float, end: float) -> Iterator[Packet]:
-        assert self.audio is not None
-        base = float(self.audio.time_base or 0)
-        self.container.seek(int((start + self.origin) * av.time_base), backward=True)
-        for packet in self.container.demux(self.audio):
-            at = (packet.pts or 0) * base - self.origin
-            if not packet.size or at >= end:
-                return
-            if at >= start:
-                yield packet
-
-    def _listen(self, packets: Iterable[Packet]) -> NDArray[np.float32]:
-        assert self.audio is not None
-        return listen(self.audio.codec_context, packets)
-
+    @abstractmethod
     def cues(self, stretches: Sequence[tuple[float, float]]) -> list[list[Cue]]:
-        """The captions shown in stretches of time, where the index tells their places; else empty lists."""
-        if self.text is None or not self.index.exact:
-            return [[] for _ in stretches]
-        margin = LONGEST_CUE_SECONDS
-        tables = [self.packets[self.text.index].between(start - margin, end + margin) for start, end in stretches]
-        told = [span for table in tables for span in packet_spans(table)]
-        self.file.prefetch(bounded(told, MAX_PREFETCH_BYTES), wait=False)
-        found = []
-        for table, (start, end) in zip(tables, stretches, strict=True):
-            cues = []
-            followings = [*table.time[1:], *table.time[-1:] + 5.0]
-            for span, shown, following in zip(packet_spans(table), table.time, followings, strict=True):
-                packet = self._packet_at(span)
-                text = plain_text(bytes(packet), self.text.codec_context.name) if packet else ""
-                if text and shown < end and following > start:
-                    cues.append(Cue(float(shown), float(following), text))
-            found.append(cues)
-        self.file.release()
-        return found
+        """The captions shown in stretches of time, where their places are known; else empty lists."""
+
+    @abstractmethod
+    def window(self, key: int, end: float) -> Window:
+        """Read the packets from keyframe number ``key`` until ``end`` seconds.
+
+        The window ends early when it would grow beyond ``MAX_WINDOW_BYTES`` or where the video is damaged or cut off.
+        """

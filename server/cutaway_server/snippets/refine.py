@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cutaway_server.snippets.bounds import Stretch
 from cutaway_server.snippets.captions import Sentence, sentences
 from cutaway_server.snippets.looks import Look, look_at
-from cutaway_server.snippets.media import MAX_PIXELS, Media
+from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.remux import clean_ends, shown
 from cutaway_server.snippets.shots import Shots
 from cutaway_server.snippets.sound import LEVEL_SECONDS, SILENT_LEVEL, levels, listen
@@ -67,7 +67,7 @@ class Seen:
         return [self.sound_start + float(a + b) / 2 * LEVEL_SECONDS for a, b in runs if (b - a) * LEVEL_SECONDS >= 0.2]
 
 
-def look_through(media: Media, window: Window, *, around: float, max_frames: int | None) -> Seen:
+def look_through(window: Window, *, around: float, max_frames: int | None) -> Seen:
     """Decode a window.
 
     Parameters
@@ -79,21 +79,22 @@ def look_through(media: Media, window: Window, *, around: float, max_frames: int
     """
     shots = Shots()
     seen = Seen(shots, [], sentences(window.cues), np.zeros(0), 0.0, float("inf"))
-    _watch(media, window, seen, around, max_frames)
+    _watch(window, seen, around, max_frames)
     seen.boundaries = shots.boundaries()
-    if media.audio and window.audio:
+    if window.audio_stream and window.audio:
         first = window.audio[0]
         seen.sound_start = float(first.pts * window.audio_base) - window.origin
-        seen.loudness = levels(listen(media.audio.codec_context, (s.packet for s in window.audio)))
+        seen.loudness = levels(listen(window.audio_stream.codec_context, (s.packet for s in window.audio)))
     return seen
 
 
-def _watch(media: Media, window: Window, seen: Seen, around: float, max_frames: int | None) -> None:
-    pixels = media.video.width * media.video.height
+def _watch(window: Window, seen: Seen, around: float, max_frames: int | None) -> None:
+    video = window.video_stream
+    pixels = video.width * video.height
     budget = None if max_frames is None else max(int(max_frames * FULL_HD / pixels), 24)
-    decoder = av.CodecContext.create(media.video.codec_context.codec.name, "r")
+    decoder = av.CodecContext.create(video.codec_context.codec.name, "r")
     assert isinstance(decoder, av.VideoCodecContext)
-    decoder.extradata = media.video.codec_context.extradata
+    decoder.extradata = video.codec_context.extradata
     decoder.thread_count = 2
     decoder.thread_type = "AUTO"
     decoder.options = {

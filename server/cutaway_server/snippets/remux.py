@@ -16,8 +16,7 @@ from pathlib import Path
 import av
 
 from cutaway_server.snippets.index import Index
-from cutaway_server.snippets.media import Media, Packet
-from cutaway_server.snippets.window import Sample, Window
+from cutaway_server.snippets.window import Packet, Sample, Window
 
 COPIED_PIXELS = {"yuv420p", "yuvj420p"}
 
@@ -73,7 +72,7 @@ def clean_ends(samples: list[Sample], *, at_end: bool) -> list[tuple[int, int]]:
 
 
 def copy_packets(
-    media: Media, window: Window, start_ticks: int, kept: int, end_ticks: int, path: Path, *, sound: Path | None
+    window: Window, start_ticks: int, kept: int, end_ticks: int, path: Path, *, sound: Path | None
 ) -> None:
     """Write the first ``kept`` video packets of a window that begins at ``start_ticks`` as an MP4 at ``path``.
 
@@ -85,15 +84,17 @@ def copy_packets(
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(path), "w", "mp4", options=options))
         queue = _timed_video(window.video[:kept], window.video_base, start_ticks, end_ticks)
-        streams: dict[bool, av.VideoStream | av.AudioStream] = {True: output.add_stream_from_template(media.video)}
+        streams: dict[bool, av.VideoStream | av.AudioStream] = {
+            True: output.add_stream_from_template(window.video_stream)
+        }
         if sound is not None:
             source = stack.enter_context(av.open(str(sound), options={"format_whitelist": "mov"}))
             streams[False] = output.add_stream_from_template(source.streams.audio[0])
             base = Fraction(source.streams.audio[0].time_base or 1)
             packets = [(p.dts, p) for p in source.demux(audio=0) if p.size and p.dts is not None]
             queue += [(dts * base, p, _unchanged, False) for dts, p in packets]
-        elif media.audio is not None and window.audio:
-            streams[False] = output.add_stream_from_template(media.audio)
+        elif window.audio_stream is not None and window.audio:
+            streams[False] = output.add_stream_from_template(window.audio_stream)
             queue += _timed_audio(window, start_ticks * window.video_base, end_ticks * window.video_base)
         for _, packet, prepare, is_video in sorted(queue, key=lambda entry: entry[0]):
             prepare()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.ranges import FetchFailed, RemoteFile, resolve
+from cutaway_server.snippets.container import ContainerMedia
 from cutaway_server.snippets.files import NoIndex
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
@@ -45,11 +46,11 @@ class FileSource(Source):
 
     file: RemoteFile
 
-    def open(self, index: Index | None = None) -> Media:
+    def open(self, index: Index | None = None) -> ContainerMedia:
         """Open the file. Without an index only a local copy can be opened (:exc:`NoIndex`)."""
         reader = self.file.open()
         try:
-            return Media(reader, index=index, scan=self.file.local is not None)
+            return ContainerMedia(reader, index=index, scan=self.file.local is not None)
         except BaseException:
             reader.close()
             raise

@@ -1,22 +1,19 @@
-"""The packets of a stretch of video, as they are in the source.
-
-Comes in: an open video, a keyframe to begin at and a time to end at. Goes out: a :class:`Window`, from which a clip is
-copied or encoded and in which frames are looked at. Just the bytes that hold these packets are fetched.
-"""
+"""The packets of a stretch of video, as they are in the source: the material that clips are made of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any, TypeAlias
 
 import av
-import numpy as np
+from av.packet import Packet as _Packet
 
-from cutaway_server.snippets.captions import Cue, plain_text
-from cutaway_server.snippets.media import Media, Packet
-from cutaway_server.snippets.spans import Span, bounded, merged
+from cutaway_server.snippets.captions import Cue
 
 MAX_WINDOW_BYTES = 128 << 20
+
+Packet: TypeAlias = "_Packet[Any]"
 
 
 @dataclass
@@ -31,11 +28,15 @@ class Sample:
 
 @dataclass
 class Window:
-    """The packets of a stretch of the video, in decoding order; the first video packet is a keyframe."""
+    """The packets of a stretch of the video, in decoding order; the first video packet is a keyframe.
 
-    video_base: Fraction
-    audio_base: Fraction
+    ``video_stream`` and ``audio_stream`` say what the packets are; they may come from two files.
+    """
+
+    video_stream: av.VideoStream
+    audio_stream: av.AudioStream | None
     origin: float
+    """Where the presentation starts, in seconds of the streams' own times."""
     frame_seconds: float
     video: list[Sample] = field(default_factory=list)
     audio: list[Sample] = field(default_factory=list)
@@ -43,99 +44,16 @@ class Window:
     at_end: bool = False
     """The video ends in this window."""
 
+    @property
+    def video_base(self) -> Fraction:
+        """The length of a video tick in seconds."""
+        return Fraction(self.video_stream.time_base or 0)
+
+    @property
+    def audio_base(self) -> Fraction:
+        """The length of a tick of the sound in seconds."""
+        return Fraction(self.audio_stream.time_base or 0) if self.audio_stream else Fraction(1)
+
     def seconds(self, ticks: int) -> float:
         """Video ticks to seconds from the start of the presentation."""
         return float(ticks * self.video_base) - self.origin
-
-
-def window_spans(media: Media, key: int, end: float) -> list[Span]:
-    """The byte ranges that hold everything from a keyframe to a time: what :func:`read_window` reads."""
-    index = media.index
-    start = float(index.keyframe_times[key])
-    if not index.exact:
-        position = int(index.keyframe_positions[_reading_from(media, key)])
-        later = index.keyframe_positions[(index.keyframe_times >= end) & (index.keyframe_positions > position)]
-        return [(position, int(later.min()) if len(later) else media.file.size)]
-    tables = [
-        media.packets[stream.index].between(start - (0.0 if stream is media.video else 0.1), end + 0.2)
-        for stream in media.streams()
-    ]
-    positions, sizes = [t.position for t in tables], [t.size for t in tables]
-    return merged(np.concatenate(positions), np.concatenate(sizes))
-
-
-def _reading_from(media: Media, key: int) -> int:
-    """The keyframe at which to begin reading.
-
-    Where captions are found only by reading on, the sentence that is going on when the window begins has begun before.
-    """
-    return max(key - 1, 0) if media.text is not None and not media.index.exact else key
-
-
-def read_window(media: Media, key: int, end: float) -> Window:
-    """Read the packets from keyframe number ``key`` until ``end`` seconds.
-
-    The window ends early when it would grow beyond ``MAX_WINDOW_BYTES`` or where the file is damaged or cut off.
-
-    Raises
-    ------
-    Fault
-        The bytes could not be fetched.
-    """
-    media.file.prefetch(bounded(window_spans(media, key, end), MAX_WINDOW_BYTES), wait=False)
-    window = Window(
-        video_base=Fraction(media.video.time_base or 0),
-        audio_base=Fraction(media.audio.time_base or 0) if media.audio else Fraction(1),
-        origin=media.origin,
-        frame_seconds=1 / media.index.video.frames_per_second,
-    )
-    try:
-        _demux(media, window, key, end)
-    except (av.FFmpegError, EOFError):
-        if media.file.failure:
-            raise media.file.failure from None
-        window.at_end = True
-    media.file.release()
-    return window
-
-
-def _demux(media: Media, window: Window, key: int, end: float) -> None:
-    ticks = media.index.keyframe_ticks
-    # Half a frame later, because the demuxer takes the time for a pts and rounds down to a keyframe.
-    half_frame = int(window.frame_seconds / 2 / window.video_base)
-    begin = _reading_from(media, key)
-    media.container.seek(int(ticks[begin]) + half_frame, stream=media.video, backward=True)
-    first = int(ticks[key]) - half_frame if begin < key else None
-    pending = {s.index for s in (media.video, media.audio) if s is not None}
-    start: float | None = None
-    total = 0
-    for packet in media.container.demux(media.streams()):
-        if packet.pts is None or not packet.size:
-            window.at_end |= not packet.size  # The demuxer's flush: the file is over.
-            continue
-        decoded = packet.dts if packet.dts is not None else packet.pts
-        at = float(decoded * packet.time_base) - media.origin
-        if packet.stream is media.text:
-            window.cues += _read_cue(media, packet)
-            continue
-        if packet.stream.index not in pending:
-            continue
-        total += packet.size
-        if at >= end or total > MAX_WINDOW_BYTES:
-            pending.discard(packet.stream.index)
-            if not pending or (packet.stream is media.video and total > MAX_WINDOW_BYTES):
-                return
-            continue
-        sample = Sample(packet, packet.pts, packet.duration or 0, packet.is_keyframe)
-        if packet.stream is media.audio:
-            window.audio.append(sample)
-        elif start is not None or (packet.is_keyframe and (first is None or packet.pts >= first)):
-            start = at if start is None else start
-            window.video.append(sample)
-
-
-def _read_cue(media: Media, packet: Packet) -> list[Cue]:
-    assert media.text is not None
-    text = plain_text(bytes(packet), media.text.codec_context.name)
-    start = float(packet.pts * packet.time_base) - media.origin if packet.pts is not None else 0.0
-    return [Cue(start, start + float((packet.duration or 0) * packet.time_base), text)] if text else []

@@ -1,0 +1,113 @@
+"""Reading a window of packets out of a container.
+
+Comes in: an open container, a keyframe to begin at and a time to end at. Goes out: a
+:class:`~cutaway_server.snippets.window.Window`, from which a clip is copied or encoded and in which frames are looked
+at. Just the bytes that hold these packets are fetched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+
+from cutaway_server.snippets.captions import Cue, plain_text
+from cutaway_server.snippets.spans import Span, bounded, merged
+from cutaway_server.snippets.window import MAX_WINDOW_BYTES, Packet, Sample, Window
+
+if TYPE_CHECKING:
+    from cutaway_server.snippets.container import ContainerMedia
+
+
+def window_spans(media: ContainerMedia, key: int, end: float) -> list[Span]:
+    """The byte ranges that hold everything from a keyframe to a time: what :func:`read_window` reads."""
+    index = media.index
+    start = float(index.keyframe_times[key])
+    if not index.exact:
+        position = int(index.keyframe_positions[_reading_from(media, key)])
+        later = index.keyframe_positions[(index.keyframe_times >= end) & (index.keyframe_positions > position)]
+        return [(position, int(later.min()) if len(later) else media.file.size)]
+    tables = [
+        media.packets[stream.index].between(start - (0.0 if stream is media.video else 0.1), end + 0.2)
+        for stream in media.streams()
+    ]
+    positions, sizes = [t.position for t in tables], [t.size for t in tables]
+    return merged(np.concatenate(positions), np.concatenate(sizes))
+
+
+def _reading_from(media: ContainerMedia, key: int) -> int:
+    """The keyframe at which to begin reading.
+
+    Where captions are found only by reading on, the sentence that is going on when the window begins has begun before.
+    """
+    return max(key - 1, 0) if media.text is not None and not media.index.exact else key
+
+
+def read_window(media: ContainerMedia, key: int, end: float) -> Window:
+    """Read the packets from keyframe number ``key`` until ``end`` seconds.
+
+    The window ends early when it would grow beyond ``MAX_WINDOW_BYTES`` or where the file is damaged or cut off.
+
+    Raises
+    ------
+    Fault
+        The bytes could not be fetched.
+    """
+    media.file.prefetch(bounded(window_spans(media, key, end), MAX_WINDOW_BYTES), wait=False)
+    window = Window(
+        video_stream=media.video,
+        audio_stream=media.audio,
+        origin=media.origin,
+        frame_seconds=1 / media.index.video.frames_per_second,
+    )
+    try:
+        _demux(media, window, key, end)
+    except (av.FFmpegError, EOFError):
+        if media.file.failure:
+            raise media.file.failure from None
+        window.at_end = True
+    media.file.release()
+    return window
+
+
+def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
+    ticks = media.index.keyframe_ticks
+    # Half a frame later, because the demuxer takes the time for a pts and rounds down to a keyframe.
+    half_frame = int(window.frame_seconds / 2 / window.video_base)
+    begin = _reading_from(media, key)
+    media.container.seek(int(ticks[begin]) + half_frame, stream=media.video, backward=True)
+    first = int(ticks[key]) - half_frame if begin < key else None
+    pending = {s.index for s in (media.video, media.audio) if s is not None}
+    start: float | None = None
+    total = 0
+    for packet in media.container.demux(media.streams()):
+        if packet.pts is None or not packet.size:
+            window.at_end |= not packet.size  # The demuxer's flush: the file is over.
+            continue
+        decoded = packet.dts if packet.dts is not None else packet.pts
+        at = float(decoded * packet.time_base) - media.origin
+        if packet.stream is media.text:
+            window.cues += _read_cue(media, packet)
+            continue
+        if packet.stream.index not in pending:
+            continue
+        total += packet.size
+        if at >= end or total > MAX_WINDOW_BYTES:
+            pending.discard(packet.stream.index)
+            if not pending or (packet.stream is media.video and total > MAX_WINDOW_BYTES):
+                return
+            continue
+        sample = Sample(packet, packet.pts, packet.duration or 0, packet.is_keyframe)
+        if packet.stream is media.audio:
+            window.audio.append(sample)
+        elif start is not None or (packet.is_keyframe and (first is None or packet.pts >= first)):
+            start = at if start is None else start
+            window.video.append(sample)
+
+
+def _read_cue(media: ContainerMedia, packet: Packet) -> list[Cue]:
+    assert media.text is not None
+    text = plain_text(bytes(packet), media.text.codec_context.name)
+    start = float(packet.pts * packet.time_base) - media.origin if packet.pts is not None else 0.0
+    return [Cue(start, start + float((packet.duration or 0) * packet.time_base), text)] if text else []
