@@ -147,7 +147,7 @@ class _Opening:
         fields = {"Range": f"bytes=0-{_FIRST_BYTES - 1}"} if ranged else {}
         with self.line.get(url, fields, seconds=_FIRST_SECONDS) as response:
             if response.status in (301, 302, 303, 307, 308):
-                return _redirect(url, answers.field(response, "Location"))
+                return redirect(url, answers.field(response, "Location"))
             if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 # The only range that does not fit when it starts at 0 is one of an empty file.
                 empty = answers.field(response, "Content-Range").replace(" ", "").endswith("*/0")
@@ -220,7 +220,7 @@ def _body(response: httpcore2.Response) -> Iterator[bytes]:
         raise FetchFailed("The server sends the file too slowly, and does not support byte ranges.") from None
 
 
-def _redirect(base: str, location: str) -> str:
+def redirect(base: str, location: str) -> str:
     """Return the checked URL that a redirect leads to."""
     if not location:
         raise FetchFailed("The server redirects without saying where to.")
