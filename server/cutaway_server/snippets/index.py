@@ -92,6 +92,8 @@ class Index:
     bin_seconds: float
     video_rate: Floats
     audio_rate: Floats
+    sampled: bool = False
+    """``video_rate`` was measured here and there, and is interpolated between."""
 
     @property
     def gop_seconds(self) -> float:

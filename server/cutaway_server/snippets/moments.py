@@ -159,6 +159,8 @@ def candidates(index: Index, limits: Limits, count: int) -> list[Candidate]:
 
     def is_new(n: int) -> bool:
         """A loop, a repeated intro or a replay costs the same bytes again."""
+        if index.sampled:
+            return True
         same = np.abs(profiles[chosen] - profiles[n]).sum(axis=1)
         return not len(chosen) or bool((same > SAME_PROFILE * 2 * profiles[n].sum()).all())
 

@@ -1,0 +1,372 @@
+"""HLS and DASH as sources: the playlist is the index, and only the segments that cover something are fetched.
+
+Comes in: a playlist and the way through the door. Goes out: a :class:`StreamSource`, the picklable recipe, and a
+:class:`StreamMedia`, the open video. Segments begin at keyframes: their starts are the index's keyframes. The
+beginnings of a few segments, fetched by byte ranges from the smallest rendition, are enough to look at, and their
+sizes, which the servers tell along, say where something happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from cutaway_server.errors import Fault
+from cutaway_server.fetch.door import Pass
+from cutaway_server.snippets import dash, hls
+from cutaway_server.snippets.captions import Cue
+from cutaway_server.snippets.index import AudioTrack, Index
+from cutaway_server.snippets.media import Media, Source
+from cutaway_server.snippets.muxed import WRAP_SECONDS, Muxed, decode, first_keyframe, join, picture_track, sound_track
+from cutaway_server.snippets.naming import read_sidx
+from cutaway_server.snippets.parts import Head, Parts
+from cutaway_server.snippets.segments import BadPlaylist, Choice, Part, Segment, Track, choose, joined
+from cutaway_server.snippets.sound import listen
+from cutaway_server.snippets.stretches import read_stretch
+from cutaway_server.snippets.vtt import read_cues, timestamp_offset
+from cutaway_server.snippets.window import Packet, Window
+
+MAX_PLAYLIST_BYTES = 8 << 20
+FACTS_BYTES = 256 << 10
+PROBED = 48
+"""Segments whose sizes are asked for, where the playlist does not tell them."""
+HEAD_SECONDS = 0.6
+LEAST_HEAD_BYTES, MOST_HEAD_BYTES = 48 << 10, 1 << 20
+MAX_SOUND_BYTES, MAX_TEXT_BYTES = 8 << 20, 2 << 20
+LONGEST_CUE_SECONDS = 15.0
+MAX_BINS = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class StreamSource(Source):
+    """An HLS or DASH stream: the tracks that are read, and what is needed with every opening."""
+
+    pass_: Pass
+    choice: Choice
+    fields: tuple[tuple[str, str], ...] = ()
+    held: tuple[tuple[Part, bytes], ...] = ()
+    origins: tuple[tuple[int, float], ...] = ()
+    """For each run whose beginning was read, the timestamp (seconds) of the presentation's beginning."""
+
+    def open(self, index: Index | None = None) -> StreamMedia:
+        """Open the stream. Without an index, one is made from a few segments."""
+        return StreamMedia(self, index)
+
+
+def is_playlist(head: bytes) -> bool:
+    """Whether a resource that begins so is a playlist of one of these kinds, whatever it is called."""
+    return _is_hls(head) or _is_dash(head)
+
+
+def _is_hls(head: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"#EXTM3U")
+
+
+def _is_dash(head: bytes) -> bool:
+    text = head[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return text.startswith(b"<") and b"<MPD" in text
+
+
+def open_stream(data: bytes, url: str, pass_: Pass, *, fields: tuple[tuple[str, str], ...] = ()) -> StreamMedia:
+    """Open a stream.
+
+    Parameters
+    ----------
+    data, url
+        Its playlist, and where that really is.
+    fields
+        Header fields that the site wants with every request.
+
+    Raises
+    ------
+    Fault
+        The playlist cannot be read, is live or protected, or what it names cannot be fetched.
+    """
+    parts = Parts(pass_, dict(fields), {})
+    try:
+        periods = [hls.read(_text(data), url)] if _is_hls(data) else dash.read(data, url)
+        choice = joined(_loaded([choose(p) for p in periods], parts))
+    finally:
+        parts.close()
+    return StreamSource(pass_, choice, fields).open()
+
+
+def _loaded(choices: Sequence[Choice], parts: Parts) -> list[Choice]:
+    """The choices with the segments of all their tracks, whose lists are fetched together."""
+    tracks = [t for c in choices for t in (c.cut, c.look, c.sound, c.text) if t is not None and t.index is not None]
+    asked = {t.index: parts.resource(t.index, MAX_PLAYLIST_BYTES) for t in tracks if t.index is not None}
+
+    def load(track: Track) -> Track:
+        if track.index is None:
+            return track
+        got = asked[track.index].result()
+        if track.whole is not None:
+            segments = read_sidx(got.data, track.index.start, track.whole)
+        else:
+            segments = hls.read_segments(_text(got.data), got.url)
+        return replace(track, segments=segments, index=None)
+
+    def spare(track: Track | None, instead: Track | None) -> Track | None:
+        """What the video can be read without."""
+        try:
+            return load(track) if track is not None else None
+        except Fault:
+            return instead
+
+    found = []
+    for choice in choices:
+        cut = load(choice.cut)
+        look = spare(choice.look, cut) or cut
+        sound = load(choice.sound) if choice.sound is not None else None
+        found.append(Choice(cut, look, sound, spare(choice.text, None)))
+    return found
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+class StreamMedia(Media):
+    """An open stream."""
+
+    def __init__(self, source: StreamSource, index: Index | None) -> None:
+        self._source = source
+        self._choice = source.choice
+        self._parts = Parts(source.pass_, dict(source.fields), dict(source.held))
+        self._origins = dict(source.origins)
+        self._heads: dict[Part, Future[Head]] = {}
+        try:
+            self.index = index if index is not None else self._read_index()
+        except BaseException:
+            self._parts.close()
+            raise
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._parts.close()
+
+    def source(self) -> StreamSource:
+        """The recipe for opening the stream again, with what is known now."""
+        return replace(self._source, held=self._parts.held, origins=tuple(self._origins.items()))
+
+    @property
+    def language(self) -> str:
+        """The language of the captions as the playlist has it, "" if it does not say."""
+        return self._choice.text.language if self._choice.text else ""
+
+    # --- the index -------------------------------------------------------------------------------------------------
+
+    def _read_index(self) -> Index:
+        cut, sound = self._choice.cut, self._choice.sound
+        lengths: dict[int, float] = {}
+        for segment in cut.segments:
+            lengths[segment.run] = lengths.get(segment.run, 0.0) + segment.duration
+        main = max(lengths, key=lambda run: lengths[run])  # An advertisement before it is not what the video is.
+        first = next(s for s in cut.segments if s.run == main)
+        facts, init = self._parts.head(first.part, FACTS_BYTES), self._parts.init(first)
+        heard: tuple[Future[bytes], Future[Head]] | None = None
+        if sound is not None:
+            beginning = next((s for s in sound.segments if s.run == main), sound.segments[0])
+            heard = self._parts.init(beginning), self._parts.head(beginning.part, FACTS_BYTES)
+        probes = self._probe()
+        opened = join(init.result() + facts.result().data)
+        video, stamp = picture_track(opened)
+        self._origins[main] = stamp - first.start if first.origin is None else first.origin
+        audio: AudioTrack | None = None
+        if heard is not None:
+            audio = sound_track(join(heard[0].result() + heard[1].result().data))
+        elif opened.audio is not None:
+            audio = sound_track(opened)
+        starts = np.array(cut.starts, np.float64)
+        keys = np.flatnonzero(np.diff(starts, prepend=-np.inf) > 0)
+        duration = cut.segments[-1].end
+        bin_seconds = max(1.0, duration / MAX_BINS)
+        rate, sampled = self._rate(probes, np.arange(0.0, duration, bin_seconds) + bin_seconds / 2)
+        nothing = np.zeros(len(keys), np.int64)
+        return Index(
+            duration=duration,
+            video=video,
+            audio=audio,
+            title="",
+            chapters=(),
+            has_text=self._choice.text is not None,
+            keyframe_times=starts[keys],
+            keyframe_ticks=nothing,
+            keyframe_positions=nothing,
+            keyframe_sizes=nothing,
+            exact=False,
+            bin_seconds=bin_seconds,
+            video_rate=rate,
+            audio_rate=np.zeros(0),
+            sampled=sampled,
+        )
+
+    def _probe(self) -> list[tuple[Segment, Future[Head]]]:
+        """Ask for the sizes of some segments, spread evenly, unless the playlist tells them."""
+        segments = self._choice.look.segments
+        if all(s.part.size for s in segments):
+            return []
+        chosen = sorted({int(n) for n in np.linspace(0, len(segments) - 1, PROBED)})
+        return [(segments[n], self._parts.head(segments[n].part, 1)) for n in chosen]
+
+    def _rate(
+        self, probes: Sequence[tuple[Segment, Future[Head]]], times: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], bool]:
+        """Bytes per second at some times, and whether they are known only here and there."""
+        known: list[tuple[float, float]] = []
+        if not probes:
+            segments = self._choice.look.segments
+            known = [(s.start + s.duration / 2, s.part.size / s.duration) for s in segments if s.duration > 0]
+        for segment, probe in probes:
+            if probe.exception() is None and (size := probe.result().size) and segment.duration > 0:
+                known.append((segment.start + segment.duration / 2, size / segment.duration))
+        if not known:
+            return np.zeros(len(times)), True
+        at, rate = np.array(known).T
+        return np.asarray(np.interp(times, at, rate), np.float64), bool(probes)
+
+    # --- looking and listening -------------------------------------------------------------------------------------
+
+    def keyframes(self, which: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decode the first keyframe of segments of the smallest rendition, from their beginnings."""
+        look = self._choice.look
+        segments = [look.segments[look.at(float(self.index.keyframe_times[key]))] for key in which]
+        inits = [self._parts.init(s) for s in segments]
+        heads = [self._head(s) for s in segments]
+        fault: Fault | None = None
+        shown = 0
+        for key, segment, init, head in zip(which, segments, inits, heads, strict=True):
+            try:
+                frame = self._first_picture(segment, init.result(), head.result())
+            except Fault as failed:
+                fault = failed
+                continue
+            if frame is not None:
+                shown += 1
+                yield key, frame
+        if fault is not None and not shown:
+            raise fault
+
+    def _head(self, segment: Segment) -> Future[Head]:
+        if segment.part not in self._heads:
+            rate = float(np.interp(segment.start, self._rate_times, self.index.video_rate))
+            rate = rate or self._choice.look.bandwidth / 8
+            size = min(max(int(rate * HEAD_SECONDS), LEAST_HEAD_BYTES), MOST_HEAD_BYTES)
+            self._heads[segment.part] = self._parts.head(segment.part, size)
+        return self._heads[segment.part]
+
+    @property
+    def _rate_times(self) -> NDArray[np.float64]:
+        return (np.arange(len(self.index.video_rate)) + 0.5) * self.index.bin_seconds
+
+    def _first_picture(self, segment: Segment, init: bytes, head: Head) -> av.VideoFrame | None:
+        opened = join(init + head.data)
+        packet, complete = first_keyframe(opened)
+        if not complete and not head.whole:  # A keyframe that is larger than usual.
+            head = self._parts.head(segment.part, 4 * len(head.data)).result()
+            opened = join(init + head.data)
+            packet, complete = first_keyframe(opened)
+        return decode(opened.video, packet) if packet is not None else None
+
+    def sound(self, spans: Sequence[tuple[float, float]]) -> list[NDArray[np.float32]]:
+        """Decode sound near some stretches of time, as mono samples at 8 kHz; empty where there is none.
+
+        Where the sound has segments of its own, it is that of the stretch; otherwise that at the beginning of the
+        segment nearest to it, which was fetched for its picture.
+        """
+        if self.index.audio is None:
+            return [np.zeros(0, np.float32) for _ in spans]
+        sound = self._choice.sound
+        if sound is None:
+            return self._sound_in_heads(spans)
+        covering = [sound.between(*span)[:4] for span in spans]
+        inits = [self._parts.init(s[0]) if s else None for s in covering]
+        asked = [[self._parts.whole(s.part, MAX_SOUND_BYTES) for s in segments] for segments in covering]
+        heard = []
+        for (start, end), segments, init, parts in zip(spans, covering, inits, asked, strict=True):
+            if init is None:
+                heard.append(np.zeros(0, np.float32))
+                continue
+            opened = join(init.result() + b"".join(p.result() for p in parts))
+            packets = list(opened.packets(opened.audio)) if opened.audio else []
+            origin = opened.seconds(packets[0]) - segments[0].start if packets else 0.0
+            packets = [p for p in packets if start <= opened.seconds(p) - origin < end]
+            heard.append(_listened(opened, packets))
+        return heard
+
+    def _sound_in_heads(self, spans: Sequence[tuple[float, float]]) -> list[NDArray[np.float32]]:
+        look = self._choice.look
+        times = self.index.keyframe_times
+        keys = [int(np.abs(times - (start + end) / 2).argmin()) for start, end in spans]
+        segments = [look.segments[look.at(float(times[key]))] for key in keys]
+        inits = [self._parts.init(s) for s in segments]
+        heads = [self._head(s) for s in segments]
+        heard = []
+        for (start, end), init, head in zip(spans, inits, heads, strict=True):
+            opened = join(init.result() + head.result().data)
+            packets = list(opened.packets(opened.audio)) if opened.audio else []
+            until = opened.seconds(packets[0]) + end - start if packets else 0.0
+            heard.append(_listened(opened, [p for p in packets if opened.seconds(p) < until]))
+        return heard
+
+    def cues(self, stretches: Sequence[tuple[float, float]]) -> list[list[Cue]]:
+        """The captions shown in stretches of time."""
+        text = self._choice.text
+        if text is None:
+            return [[] for _ in stretches]
+        wanted = [text.between(start - LONGEST_CUE_SECONDS, end) for start, end in stretches]
+        asked = {s.part: self._parts.whole(s.part, MAX_TEXT_BYTES) for segments in wanted for s in segments}
+        found = []
+        for (start, end), segments in zip(stretches, wanted, strict=True):
+            told = {cue for s in segments for cue in self._told(s, asked[s.part])}
+            found.append([c for c in sorted(told, key=lambda c: c.start) if c.start < end and c.end > start])
+        return found
+
+    def _told(self, segment: Segment, asked: Future[bytes]) -> list[Cue]:
+        try:
+            text = _text(asked.result())
+        except Fault:  # The video can be read without.
+            return []
+        cues = read_cues(text)
+        ahead = timestamp_offset(text)
+        if ahead is None or not cues:
+            return cues
+        ahead -= self._origin(segment.run)
+        ahead -= WRAP_SECONDS * round((cues[0].start + ahead - segment.start) / WRAP_SECONDS)
+        return [Cue(c.start + ahead, c.end + ahead, c.text) for c in cues]
+
+    # --- cutting ---------------------------------------------------------------------------------------------------
+
+    def window(self, key: int, end: float) -> Window:
+        """Read the packets of the segments from number ``key`` until ``end`` seconds.
+
+        A window never goes beyond a discontinuity: of what is asked for, it is the longest part without one.
+        """
+        return read_stretch(
+            self._parts, self._choice, self._origin, float(self.index.keyframe_times[key]), end, self.index.video
+        )
+
+    def _origin(self, run: int) -> float:
+        """The timestamp (seconds) of the presentation's beginning, as the pictures of a run count."""
+        if run not in self._origins:
+            cut = self._choice.cut
+            first = next((s for s in cut.segments if s.run == run), None)
+            if first is None:
+                raise BadPlaylist("The captions of this stream do not belong to its pictures.")
+            if first.origin is not None:
+                self._origins[run] = first.origin
+            else:
+                init, head = self._parts.init(first), self._parts.head(first.part, FACTS_BYTES)
+                self._origins[run] = picture_track(join(init.result() + head.result().data))[1] - first.start
+        return self._origins[run]
+
+
+def _listened(opened: Muxed, packets: Sequence[Packet]) -> NDArray[np.float32]:
+    if opened.audio is None or not packets:
+        return np.zeros(0, np.float32)
+    return listen(opened.audio.codec_context, packets)
