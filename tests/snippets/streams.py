@@ -11,6 +11,7 @@ import av
 
 from cutaway_server.snippets.boxes import walk
 from servers import Origin, Resource
+from snippets import film
 from snippets.film import AAC, X264, ffmpeg
 from snippets.films import COPY, SENTENCES, Films
 
@@ -85,7 +86,7 @@ _hls("hls_ts")
 _hls("hls_fmp4", *FMP4)
 _hls("hls_ts_ranges", "-hls_flags", "single_file")
 _hls("hls_fmp4_ranges", *FMP4, "-hls_flags", "single_file")
-_hls("hls_open_gop", source="open_gop.mp4")
+_hls("hls_open_gop", "-bsf:v", "h264_mp4toannexb,dump_extra", source="open_gop.mp4")
 _hls("hls_wraps", "-output_ts_offset", "95418.4")
 _hls("hls_silent", source="silent.mp4")
 _RECIPES["hls_hevc"] = lambda films, folder: hls(films["hevc.mp4"], folder, "film", *FMP4)
@@ -250,6 +251,7 @@ def _(films: Films, folder: Path) -> str:
         *("-media_seg_name", "$RepresentationID$-$Time%09d$.m4s", "-init_seg_name", "$RepresentationID$.mp4"),
         folder / "film.mpd",
     )
+    (folder / "1--00001024.m4s").rename(folder / "1-000000000.m4s")  # Its manifest says that it begins at 0.
     manifest = folder / "film.mpd"
     text = re.sub(r'(<S [^>]*d="\d+") r="\d+" />', r'\1 r="-1" />', manifest.read_text())
     assert 'r="-1"' in text
@@ -262,21 +264,23 @@ def _(films: Films, folder: Path) -> str:
 
 @_recipe("dash_sidx")
 def _(films: Films, folder: Path) -> str:
-    """One file for the pictures and one for the sound, each with an index of its own."""
+    """One file for the pictures and one for the sound, each with an index of its own. What begins before 0 in the film
+    (the decoding of pictures, the priming of sound) begins at 0 in these files: the manifest tells by how much."""
     sets = []
-    for kind, stream in (("video", "0:v"), ("audio", "0:a")):
+    for kind, stream, scale, more in (
+        ("video", "0:v", 12_800, 'codecs="avc1.64000d" width="320" height="180"'),
+        ("audio", "0:a", film.SOUND_RATE, 'codecs="mp4a.40.2"'),
+    ):
         path = folder / f"{kind}.mp4"
         flags = "+frag_keyframe+empty_moov+default_base_moof+global_sidx"
         ffmpeg("-i", films["film.mp4"], "-map", stream, *COPY, "-movflags", flags, path)
         data = path.read_bytes()
         box = next(b for b in walk(lambda at, n, data=data: data[at : at + n]) if b.kind == "sidx")
         assert box.size
-        codecs = "avc1.64000d" if kind == "video" else "mp4a.40.2"
-        size = 'width="320" height="180"' if kind == "video" else ""
         sets.append(
-            f'<AdaptationSet contentType="{kind}" mimeType="{kind}/mp4" {size}><Representation id="{kind}" '
-            f'bandwidth="300000" codecs="{codecs}"><BaseURL>{kind}.mp4</BaseURL>'
-            f'<SegmentBase indexRange="{box.position}-{box.position + box.size - 1}">'
+            f'<AdaptationSet contentType="{kind}" mimeType="{kind}/mp4" {more}><Representation id="{kind}" '
+            f'bandwidth="300000"><BaseURL>{kind}.mp4</BaseURL><SegmentBase timescale="{scale}" '
+            f'presentationTimeOffset="1024" indexRange="{box.position}-{box.position + box.size - 1}">'
             f'<Initialization range="0-{box.position - 1}"/></SegmentBase></Representation></AdaptationSet>'
         )
     return _manifest(folder, f"<Period>{''.join(sets)}</Period>")

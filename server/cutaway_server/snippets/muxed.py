@@ -35,8 +35,17 @@ class Muxed:
 
     @property
     def video(self) -> av.VideoStream:
-        """The picture's stream."""
-        return picture_stream(self.container)
+        """The picture's stream.
+
+        Raises
+        ------
+        NotAVideo
+            There is none, or what it is is not told in these segments.
+        """
+        try:
+            return picture_stream(self.container)
+        except NotAVideo:
+            raise NotAVideo("A segment of this stream has no picture that can be shown by itself.") from None
 
     @property
     def audio(self) -> av.AudioStream | None:

@@ -262,7 +262,7 @@ class StreamMedia(Media):
 
     @property
     def _rate_times(self) -> NDArray[np.float64]:
-        return (np.arange(len(self.index.video_rate)) + 0.5) * self.index.bin_seconds
+        return np.asarray((np.arange(len(self.index.video_rate)) + 0.5) * self.index.bin_seconds, np.float64)
 
     def _first_picture(self, segment: Segment, init: bytes, head: Head) -> av.VideoFrame | None:
         opened = join(init + head.data)
