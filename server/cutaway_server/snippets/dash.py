@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from urllib.parse import urljoin
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
 from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
-from cutaway_server.snippets.naming import BROKEN, Naming, children, inherited, name_of, ranged
+from cutaway_server.snippets.naming import Naming, children, inherited, name_of, ranged
 from cutaway_server.snippets.segments import (
+    BROKEN,
     MAX_SECONDS,
     MAX_TRACKS,
     BadPlaylist,
@@ -25,6 +25,7 @@ from cutaway_server.snippets.segments import (
     Protected,
     Segment,
     Track,
+    absolute,
     checked,
     too_many,
 )
@@ -146,7 +147,7 @@ class _Manifest:
                 break
             found.append(Segment(begin, ticks / scale, part, init, run, origin))
         self._segments += len(found)
-        too_many(self._segments // 8)  # Many renditions of a long video are all right.
+        too_many(self._segments // 4)  # Many renditions of a long video are all right.
         return Track(checked(found))
 
 
@@ -167,7 +168,7 @@ def _in_one_file(naming: Naming | None, base: str, run: int, start: float, lengt
 def _base(base: str, element: Element) -> str:
     """The base URL inside an element: its first one (others are alternatives)."""
     own = next((b.text.strip() for b in children(element, "BaseURL") if b.text), "")
-    return urljoin(base, own) if own else base
+    return absolute(base, own) if own else base
 
 
 def _kind(attributes: dict[str, str]) -> str:

@@ -10,11 +10,11 @@ import math
 import re
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urljoin
 
 import m3u8  # type: ignore[import-untyped]
 
 from cutaway_server.snippets.segments import (
+    BROKEN,
     MAX_TRACKS,
     BadPlaylist,
     Cipher,
@@ -24,11 +24,10 @@ from cutaway_server.snippets.segments import (
     Protected,
     Segment,
     Track,
+    absolute,
     checked,
     too_many,
 )
-
-BROKEN = "This playlist (HLS) is damaged and cannot be read."
 
 
 def read(text: str, url: str) -> Period:
@@ -48,7 +47,7 @@ def read(text: str, url: str) -> Period:
     inside = {m.group_id for m in playlist.media if (m.type or "").upper() == "AUDIO" and not m.uri}
     pictures = [
         Track(
-            index=Part(_join(url, p.uri)),
+            index=Part(absolute(url, p.uri)),
             bandwidth=_number(p.stream_info.average_bandwidth or p.stream_info.bandwidth),
             width=(p.stream_info.resolution or (0, 0))[0],
             height=(p.stream_info.resolution or (0, 0))[1],
@@ -92,7 +91,7 @@ def _parse(text: str) -> Any:
 def _media(playlist: Any, kind: str, url: str) -> tuple[Track, ...]:
     return tuple(
         Track(
-            index=Part(_join(url, m.uri)),
+            index=Part(absolute(url, m.uri)),
             language=m.language or "",
             group=m.group_id or "",
             default=m.default == "YES",
@@ -121,7 +120,7 @@ def _segments(playlist: Any, url: str) -> tuple[Segment, ...]:
         skipped = before is not None and bool(before.gap_tag)
         run += bool(found) and (bool(segment.discontinuity) or skipped or _turned(before, segment))
         if not segment.gap_tag:
-            where = _join(url, segment.uri)
+            where = absolute(url, segment.uri)
             part = _part(where, segment.byterange, behind, _cipher(segment.key, url, first + number, ciphers))
             behind = (where, part.stop or 0)
             section = segment.init_section
@@ -146,7 +145,7 @@ def _init(section: Any, url: str, key: Any) -> Part | None:
         if not key.iv:  # It has no sequence number that could stand in (RFC 8216, section 4.3.2.5).
             raise BadPlaylist(BROKEN)
         cipher = _cipher(key, url, 0, {})
-    where = _join(url, section.uri)
+    where = absolute(url, section.uri)
     return _part(where, section.byterange, (where, 0), cipher)
 
 
@@ -163,7 +162,7 @@ def _cipher(key: Any, url: str, number: int, known: dict[tuple[str, str | None],
         raise BadPlaylist(BROKEN)
     # Without a vector, the segment's sequence number is it (RFC 8216, section 5.2).
     vector = int(digits[1], 16) if digits else number
-    known[name] = Cipher(_join(url, key.uri), vector.to_bytes(16, "big"))
+    known[name] = Cipher(absolute(url, key.uri), vector.to_bytes(16, "big"))
     return known[name]
 
 
@@ -184,11 +183,3 @@ def _method(key: Any) -> str:
 
 def _number(value: object) -> int:
     return value if isinstance(value, int) and 0 <= value < 1 << 63 else 0
-
-
-def _join(base: str, uri: str) -> str:
-    """The URL that a playlist names. What may be fetched is judged where it is fetched."""
-    try:
-        return urljoin(base, uri)
-    except ValueError:
-        raise BadPlaylist(BROKEN) from None

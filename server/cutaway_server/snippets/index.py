@@ -92,8 +92,8 @@ class Index:
     bin_seconds: float
     video_rate: Floats
     audio_rate: Floats
-    sampled: bool = False
-    """``video_rate`` was measured here and there, and is interpolated between."""
+    segmented: bool = False
+    """From a playlist: the keyframes are where segments begin, wherever shots do, and ``video_rate`` is coarse."""
 
     @property
     def gop_seconds(self) -> float:

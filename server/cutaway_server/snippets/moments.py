@@ -132,7 +132,7 @@ def interest(index: Index, length: float) -> Floats:
 def early_keyframes(index: Index) -> Floats:
     """The keyframes (seconds) that come before their time: encoders put them where shots begin."""
     times = index.keyframe_times
-    if len(times) < 4 or index.gop_seconds < 0.25:
+    if len(times) < 4 or index.gop_seconds < 0.25 or index.segmented:
         return np.zeros(0)
     gaps = np.diff(times)
     return times[1:][gaps < 0.9 * float(gaps.max())]
@@ -159,7 +159,7 @@ def candidates(index: Index, limits: Limits, count: int) -> list[Candidate]:
 
     def is_new(n: int) -> bool:
         """A loop, a repeated intro or a replay costs the same bytes again."""
-        if index.sampled:
+        if index.segmented:
             return True
         same = np.abs(profiles[chosen] - profiles[n]).sum(axis=1)
         return not len(chosen) or bool((same > SAME_PROFILE * 2 * profiles[n].sum()).all())

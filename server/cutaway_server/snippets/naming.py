@@ -11,13 +11,11 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin
 from xml.etree.ElementTree import Element
 
 from cutaway_server.snippets.boxes import walk
-from cutaway_server.snippets.segments import BadPlaylist, Part, Segment, checked, too_many
+from cutaway_server.snippets.segments import BROKEN, BadPlaylist, Part, Segment, absolute, checked, too_many
 
-BROKEN = "This manifest (DASH) is damaged and cannot be read."
 _FIELD = re.compile(r"\$(?:(RepresentationID|Number|Time|Bandwidth)(?:%0(\d{1,2})d)?)?\$")
 
 
@@ -47,7 +45,7 @@ class Naming:
     def init(self, base: str, attributes: dict[str, str]) -> Part | None:
         """What goes before the segments, if anything does."""
         if self.kind == "SegmentTemplate" and (name := self.attributes.get("initialization")):
-            return Part(urljoin(base, filled(name, attributes)))
+            return Part(absolute(base, filled(name, attributes)))
         element = self.initialization
         return ranged(base, element.get("sourceURL"), element.get("range")) if element is not None else None
 
@@ -68,7 +66,7 @@ class Naming:
         template = self.attributes.get("media", "")
         first = self._number("startNumber", 1)
         for n, (time, ticks) in enumerate(self._times(length)):
-            yield Part(urljoin(base, filled(template, attributes, Number=first + n, Time=time))), time, ticks
+            yield Part(absolute(base, filled(template, attributes, Number=first + n, Time=time))), time, ticks
 
     def _number(self, name: str, default: int) -> int:
         value = int(self.attributes.get(name, default))
@@ -141,7 +139,7 @@ def filled(template: str, attributes: dict[str, str], **numbers: int) -> str:
 
 def ranged(base: str, url: str | None, span: str | None) -> Part:
     """A resource, or the part of it that ``first-last`` names."""
-    where = urljoin(base, url) if url else base
+    where = absolute(base, url) if url else base
     if not span:
         return Part(where)
     first, last = (int(number) for number in span.split("-"))

@@ -7,10 +7,12 @@ cut from. All times are seconds of the presentation. Nothing here fetches anythi
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from urllib.parse import urljoin
 
 from cutaway_server.errors import Fault
 
@@ -20,6 +22,8 @@ MAX_SECONDS = 7 * 24 * 3600.0
 MAX_HEIGHT = 720
 """Lines of the picture that is cut from, where there is a choice."""
 MAX_SOUND_BANDWIDTH = 200_000
+BROKEN = "This playlist is damaged and cannot be read."
+_PLAIN = re.compile(r"[\w~-][\w.~-]*(?:/[\w~-][\w.~-]*)*", re.ASCII)
 
 
 class BadPlaylist(Fault):
@@ -118,14 +122,8 @@ class Track:
 
     def between(self, start: float, end: float) -> list[Segment]:
         """The segments that are shown from ``start`` until ``end``."""
-        first = self.at(start)
-        found = []
-        for segment in self.segments[first:]:
-            if segment.start >= end:
-                break
-            if segment.end > start:
-                found.append(segment)
-        return found
+        covering = self.segments[self.at(start) : self.at(end) + 1]
+        return [s for s in covering if s.start < end and s.end > start]
 
 
 @dataclass(frozen=True)
@@ -209,6 +207,26 @@ def checked(segments: Sequence[Segment]) -> tuple[Segment, ...]:
     if not last.end > segments[0].start:
         raise BadPlaylist("This playlist is damaged: all of its segments are empty.")
     return tuple(sorted(segments, key=lambda s: s.start))
+
+
+def absolute(base: str, name: str) -> str:
+    """The URL that a playlist at ``base`` names; what may be fetched is judged where it is fetched.
+
+    Raises
+    ------
+    BadPlaylist
+        It is no URL.
+    """
+    try:
+        # Plain file names, of which there are thousands, take a tenth of the time.
+        return _folder(base) + name if _PLAIN.fullmatch(name) else urljoin(base, name)
+    except ValueError:
+        raise BadPlaylist(BROKEN) from None
+
+
+@lru_cache(64)
+def _folder(base: str) -> str:
+    return urljoin(base, "x")[:-1]
 
 
 def too_many(count: int) -> None:

@@ -20,16 +20,16 @@ from cutaway_server.errors import Fault
 from cutaway_server.fetch.door import Pass
 from cutaway_server.snippets import dash, hls
 from cutaway_server.snippets.captions import Cue
-from cutaway_server.snippets.index import AudioTrack, Index
+from cutaway_server.snippets.index import MAX_BINS, AudioTrack, Index
 from cutaway_server.snippets.media import Media, Source
-from cutaway_server.snippets.muxed import WRAP_SECONDS, Muxed, decode, first_keyframe, join, picture_track, sound_track
+from cutaway_server.snippets.muxed import WRAP_SECONDS, decode, first_keyframe, join, picture_track, sound_track
 from cutaway_server.snippets.naming import read_sidx
 from cutaway_server.snippets.parts import Head, Parts
 from cutaway_server.snippets.segments import BadPlaylist, Choice, Part, Segment, Track, choose, joined
 from cutaway_server.snippets.sound import listen
 from cutaway_server.snippets.stretches import read_stretch
 from cutaway_server.snippets.vtt import read_cues, timestamp_offset
-from cutaway_server.snippets.window import Packet, Window
+from cutaway_server.snippets.window import Window
 
 MAX_PLAYLIST_BYTES = 8 << 20
 FACTS_BYTES = 256 << 10
@@ -39,7 +39,7 @@ HEAD_SECONDS = 0.6
 LEAST_HEAD_BYTES, MOST_HEAD_BYTES = 48 << 10, 1 << 20
 MAX_SOUND_BYTES, MAX_TEXT_BYTES = 8 << 20, 2 << 20
 LONGEST_CUE_SECONDS = 15.0
-MAX_BINS = 20_000
+_NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +186,7 @@ class StreamMedia(Media):
         keys = np.flatnonzero(np.diff(starts, prepend=-np.inf) > 0)
         duration = cut.segments[-1].end
         bin_seconds = max(1.0, duration / MAX_BINS)
-        rate, sampled = self._rate(probes, np.arange(0.0, duration, bin_seconds) + bin_seconds / 2)
+        rate = self._rate(probes, np.arange(0.0, duration, bin_seconds) + bin_seconds / 2)
         nothing = np.zeros(len(keys), np.int64)
         return Index(
             duration=duration,
@@ -203,7 +203,7 @@ class StreamMedia(Media):
             bin_seconds=bin_seconds,
             video_rate=rate,
             audio_rate=np.zeros(0),
-            sampled=sampled,
+            segmented=True,
         )
 
     def _probe(self) -> list[tuple[Segment, Future[Head]]]:
@@ -214,10 +214,8 @@ class StreamMedia(Media):
         chosen = sorted({int(n) for n in np.linspace(0, len(segments) - 1, PROBED)})
         return [(segments[n], self._parts.head(segments[n].part, 1)) for n in chosen]
 
-    def _rate(
-        self, probes: Sequence[tuple[Segment, Future[Head]]], times: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], bool]:
-        """Bytes per second at some times, and whether they are known only here and there."""
+    def _rate(self, probes: Sequence[tuple[Segment, Future[Head]]], times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bytes per second at some times, interpolated between the segments whose sizes are known."""
         known: list[tuple[float, float]] = []
         if not probes:
             segments = self._choice.look.segments
@@ -226,9 +224,9 @@ class StreamMedia(Media):
             if probe.exception() is None and (size := probe.result().size) and segment.duration > 0:
                 known.append((segment.start + segment.duration / 2, size / segment.duration))
         if not known:
-            return np.zeros(len(times)), True
+            return np.zeros(len(times))
         at, rate = np.array(known).T
-        return np.asarray(np.interp(times, at, rate), np.float64), bool(probes)
+        return np.asarray(np.interp(times, at, rate), np.float64)
 
     # --- looking and listening -------------------------------------------------------------------------------------
 
@@ -280,7 +278,7 @@ class StreamMedia(Media):
         segment nearest to it, which was fetched for its picture.
         """
         if self.index.audio is None:
-            return [np.zeros(0, np.float32) for _ in spans]
+            return [_NOTHING for _ in spans]
         sound = self._choice.sound
         if sound is None:
             return self._sound_in_heads(spans)
@@ -289,14 +287,11 @@ class StreamMedia(Media):
         asked = [[self._parts.whole(s.part, MAX_SOUND_BYTES) for s in segments] for segments in covering]
         heard = []
         for (start, end), segments, init, parts in zip(spans, covering, inits, asked, strict=True):
-            if init is None:
-                heard.append(np.zeros(0, np.float32))
-                continue
-            opened = join(init.result() + b"".join(p.result() for p in parts))
-            packets = list(opened.packets(opened.audio)) if opened.audio else []
-            origin = opened.seconds(packets[0]) - segments[0].start if packets else 0.0
-            packets = [p for p in packets if start <= opened.seconds(p) - origin < end]
-            heard.append(_listened(opened, packets))
+            try:
+                data = b"".join(part.result() for part in parts)
+                heard.append(_listened(init.result() + data, segments[0].start, start, end) if init else _NOTHING)
+            except Fault:  # One more place where nothing is known of the sound.
+                heard.append(_NOTHING)
         return heard
 
     def _sound_in_heads(self, spans: Sequence[tuple[float, float]]) -> list[NDArray[np.float32]]:
@@ -308,10 +303,10 @@ class StreamMedia(Media):
         heads = [self._head(s) for s in segments]
         heard = []
         for (start, end), init, head in zip(spans, inits, heads, strict=True):
-            opened = join(init.result() + head.result().data)
-            packets = list(opened.packets(opened.audio)) if opened.audio else []
-            until = opened.seconds(packets[0]) + end - start if packets else 0.0
-            heard.append(_listened(opened, [p for p in packets if opened.seconds(p) < until]))
+            try:
+                heard.append(_listened(init.result() + head.result().data, 0.0, 0.0, end - start))
+            except Fault:
+                heard.append(_NOTHING)
         return heard
 
     def cues(self, stretches: Sequence[tuple[float, float]]) -> list[list[Cue]]:
@@ -330,13 +325,13 @@ class StreamMedia(Media):
     def _told(self, segment: Segment, asked: Future[bytes]) -> list[Cue]:
         try:
             text = _text(asked.result())
+            cues = read_cues(text)
+            ahead = timestamp_offset(text)
+            if ahead is None or not cues:
+                return cues
+            ahead -= self._origin(segment.run)
         except Fault:  # The video can be read without.
             return []
-        cues = read_cues(text)
-        ahead = timestamp_offset(text)
-        if ahead is None or not cues:
-            return cues
-        ahead -= self._origin(segment.run)
         ahead -= WRAP_SECONDS * round((cues[0].start + ahead - segment.start) / WRAP_SECONDS)
         return [Cue(c.start + ahead, c.end + ahead, c.text) for c in cues]
 
@@ -366,7 +361,11 @@ class StreamMedia(Media):
         return self._origins[run]
 
 
-def _listened(opened: Muxed, packets: Sequence[Packet]) -> NDArray[np.float32]:
+def _listened(data: bytes, begin: float, start: float, end: float) -> NDArray[np.float32]:
+    """The sound from ``start`` until ``end`` of segments whose first packet of sound is heard at ``begin`` (seconds)."""
+    opened = join(data)
+    packets = list(opened.packets(opened.audio)) if opened.audio else []
     if opened.audio is None or not packets:
-        return np.zeros(0, np.float32)
-    return listen(opened.audio.codec_context, packets)
+        return _NOTHING
+    origin = opened.seconds(packets[0]) - begin
+    return listen(opened.audio.codec_context, (p for p in packets if start <= opened.seconds(p) - origin < end))

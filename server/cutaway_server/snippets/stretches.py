@@ -32,8 +32,13 @@ class _Asked:
     init: Future[bytes]
     parts: Sequence[Future[bytes]]
 
-    def join(self) -> Muxed:
-        return join(self.init.result() + b"".join(p.result() for p in self.parts))
+    def join(self) -> tuple[Muxed, list[Segment]]:
+        """Those that came, together: the longest row of them if some are missing."""
+        came = [part.exception() is None for part in self.parts]
+        rows = [list(row) for there, row in groupby(range(len(came)), key=lambda n: came[n]) if there]
+        row = max(rows, key=len, default=[0])
+        data = b"".join(self.parts[n].result() for n in row)
+        return join(self.init.result() + data), [self.segments[n] for n in row]
 
 
 def read_stretch(
@@ -51,16 +56,19 @@ def read_stretch(
     Fault
         The bytes could not be fetched, or are no video.
     """
-    pictures = _longest_run(choice.cut.between(start, end))[:MAX_WINDOW_SEGMENTS]
+    cut = choice.cut
+    pictures = _longest_run(cut.between(start, end) or [cut.segments[cut.at(start)]])[:MAX_WINDOW_SEGMENTS]
     run = pictures[0].run
     sounds = _sounds(choice.sound, pictures, end)
     share = MAX_WINDOW_BYTES // (len(pictures) + len(sounds))
     asked = _ask(parts, pictures, share)
     asked_sound = _ask(parts, sounds, share) if sounds else None
     believed = origin_of(run)
-    opened = asked.join()
+    opened, pictures = asked.join()
     shown = opened.video
-    heard = opened if asked_sound is None else asked_sound.join()
+    heard = opened
+    if asked_sound is not None:
+        heard, sounds = asked_sound.join()
     base = shown.time_base or 1
     frame_seconds = 1 / video.frames_per_second
     pictured, sounded = _sorted(opened, heard)
@@ -71,15 +79,15 @@ def read_stretch(
         origin = _anchored(opened, opened.seconds(pictured[0]), believed, pictures[0])
     window = Window(shown, heard.audio if sounded else None, origin, frame_seconds)
     kept = [p for p in pictured if _decoded(opened, p) - origin < end]
-    last = choice.cut.segments[-1]
-    ends_here = pictures[-1] == last or choice.cut.segments[choice.cut.segments.index(pictures[-1]) + 1].run != run
-    window.at_end = ends_here and len(kept) == len(pictured)
+    following = cut.segments[cut.segments.index(pictures[-1]) + 1 :][:1]
+    window.at_end = len(kept) == len(pictured) and not (following and following[0].run == run)
     window.video = samples(kept, max(round(frame_seconds / float(base)), 1))
     if heard.audio is not None and sounded:
         window.audio = samples(sounded, 0)
         own = origin
         if asked_sound is not None:
-            own = _anchored(heard, heard.seconds(sounded[0]), sounds[0].origin or origin, sounds[0])
+            told = sounds[0].origin
+            own = _anchored(heard, heard.seconds(sounded[0]), origin if told is None else told, sounds[0])
         shift = round((origin - own + heard.lead) / float(heard.audio.time_base or 1))
         for sample in window.audio:
             sample.pts += shift
