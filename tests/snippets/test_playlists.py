@@ -3,8 +3,9 @@ fault in words."""
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from urllib.parse import urljoin
 from xml.sax.saxutils import quoteattr
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from cutaway_server.snippets import dash, hls
 from cutaway_server.snippets.naming import read_sidx
+from cutaway_server.snippets.playlists import is_playlist
 from cutaway_server.snippets.segments import (
     BadPlaylist,
     Choice,
@@ -25,7 +27,6 @@ from cutaway_server.snippets.segments import (
     choose,
     joined,
 )
-from cutaway_server.snippets.streamed import is_playlist
 from cutaway_server.snippets.vtt import read_cues, timestamp_offset
 
 URL = "http://origin/a/b/list?token=1"
@@ -57,7 +58,7 @@ def test_hls_segments_are_read_as_written(rows: list[tuple[float, bool, bool, in
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 90_000), st.integers(0, 5)), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(1, 5_000), st.integers(0, 5)), min_size=1, max_size=12),
     st.integers(0, 1 << 40),
     st.sampled_from([1, 1000, 90_000]),
     st.integers(0, 3600),
@@ -97,17 +98,15 @@ def test_sidx_boxes_are_read_as_written(rows: list[tuple[int, int]], wide: bool)
     whole = Segment(10.0, 60.0, Part("http://origin/film.mp4"), run=3, origin=-10.0)
     found = read_sidx(box, 700, whole)
     places = list(accumulate((size for size, _ in rows), initial=700 + len(box)))
-    assert [(s.part.start, s.part.stop) for s in found] == list(zip(places, places[1:], strict=False))
+    assert [(s.part.start, s.part.stop) for s in found] == list(pairwise(places))
     assert [s.duration for s in found] == pytest.approx([ticks / 1000 for _, ticks in rows])
     assert found[0].start == pytest.approx(10.5)
     assert found[0].init == Part("http://origin/film.mp4", 0, 700)
 
 
-words = st.sampled_from(
-    ["EXTINF:9,", "EXTINF:-1", "EXT-X-KEY:METHOD=AES-128", "EXT-X-MAP:URI=x", "EXT-X-BYTERANGE:9@", "EXT-X-ENDLIST"]
-    + ["EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=x", "EXT-X-MEDIA:TYPE=AUDIO", "EXT-X-GAP", "EXT-X-DISCONTINUITY"]
-)
-lines = st.one_of(words.map(lambda w: f"#{w}"), st.text(max_size=20), st.just("a.ts"))
+TAGS = ["INF:9,", "INF:-1", "-X-KEY:METHOD=AES-128", "-X-MAP:URI=x", "-X-BYTERANGE:9@", "-X-ENDLIST", "-X-GAP"]
+TAGS += ["-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=x", "-X-MEDIA:TYPE=AUDIO", "-X-DISCONTINUITY"]
+lines = st.one_of(st.sampled_from(TAGS).map(lambda tag: f"#EXT{tag}"), st.text(max_size=20), st.just("a.ts"))
 
 
 @given(st.lists(lines, max_size=20))
@@ -122,18 +121,8 @@ def test_any_hls_is_a_value_or_a_fault(found: list[str]) -> None:
 
 
 numbers = st.sampled_from(["0", "1", "-1", "9" * 30, "1.5", "", "x", "PT1S", "PT9999999999999S"])
-names = [
-    "timescale",
-    "duration",
-    "startNumber",
-    "presentationTimeOffset",
-    "media",
-    "t",
-    "d",
-    "r",
-    "indexRange",
-    "start",
-]
+names = ["timescale", "duration", "startNumber", "presentationTimeOffset", "media", "indexRange"]
+names += ["t", "d", "r", "start"]
 attributes = st.dictionaries(st.sampled_from(names), numbers, max_size=4).map(
     lambda d: " ".join(f"{k}={quoteattr(v)}" for k, v in d.items())
 )
@@ -156,10 +145,8 @@ def test_any_dash_is_a_value_or_a_fault(kind: str, above: str, period: str, nami
 
 @given(st.binary(max_size=200).map(lambda data: struct.pack(">I4s", len(data) + 8, b"sidx") + data))
 def test_any_sidx_is_a_value_or_a_fault(box: bytes) -> None:
-    try:
+    with contextlib.suppress(BadPlaylist):
         assert read_sidx(box, 0, Segment(0.0, 1.0, Part("http://origin/film.mp4")))
-    except BadPlaylist:
-        pass
 
 
 @given(st.text(alphabet="ab/.~-?#:$%é", max_size=12))

@@ -14,14 +14,18 @@ from itertools import pairwise
 from statistics import median
 
 import av
+import numpy as np
 from av.container import InputContainer
+from numpy.typing import NDArray
 
 from cutaway_server.snippets.index import AudioTrack, NotAVideo, VideoTrack, picture_stream, sound_stream
 from cutaway_server.snippets.media import MAX_PIXELS
+from cutaway_server.snippets.sound import listen
 from cutaway_server.snippets.window import Packet, Sample
 
 WRAP_SECONDS = 2**33 / 90_000
 """After this, the timestamps of MPEG-TS begin again at 0 (ISO/IEC 13818-1, section 2.4.3.7)."""
+NO_SOUND = np.zeros(0, np.float32)
 _ID3_TIME = b"com.apple.streaming.transportStreamTimestamp\0"
 
 
@@ -164,3 +168,13 @@ def sound_track(muxed: Muxed) -> AudioTrack | None:
     """What the sound is."""
     stream = muxed.audio
     return AudioTrack(stream.codec_context.codec.canonical_name, stream.rate, stream.channels) if stream else None
+
+
+def heard_in(data: bytes, begin: float, start: float, end: float) -> NDArray[np.float32]:
+    """The sound from ``start`` until ``end`` of segments whose sound begins at ``begin``, in seconds."""
+    opened = join(data)
+    packets = list(opened.packets(opened.audio)) if opened.audio else []
+    if opened.audio is None or not packets:
+        return NO_SOUND
+    origin = opened.seconds(packets[0]) - begin
+    return listen(opened.audio.codec_context, (p for p in packets if start <= opened.seconds(p) - origin < end))

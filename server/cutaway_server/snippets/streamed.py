@@ -9,7 +9,7 @@ sizes, which the servers tell along, say where something happens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 
 import av
@@ -18,28 +18,35 @@ from numpy.typing import NDArray
 
 from cutaway_server.errors import Fault
 from cutaway_server.fetch.door import Pass
-from cutaway_server.snippets import dash, hls
 from cutaway_server.snippets.captions import Cue
 from cutaway_server.snippets.index import MAX_BINS, AudioTrack, Index
 from cutaway_server.snippets.media import Media, Source
-from cutaway_server.snippets.muxed import WRAP_SECONDS, decode, first_keyframe, join, picture_track, sound_track
-from cutaway_server.snippets.naming import read_sidx
+from cutaway_server.snippets.muxed import (
+    NO_SOUND,
+    WRAP_SECONDS,
+    decode,
+    first_keyframe,
+    heard_in,
+    join,
+    picture_track,
+    sound_track,
+)
 from cutaway_server.snippets.parts import Head, Parts
-from cutaway_server.snippets.segments import BadPlaylist, Choice, Part, Segment, Track, choose, joined
-from cutaway_server.snippets.sound import listen
+from cutaway_server.snippets.playlists import read_playlist
+from cutaway_server.snippets.segments import Choice, Part, Segment
 from cutaway_server.snippets.stretches import read_stretch
 from cutaway_server.snippets.vtt import read_cues, timestamp_offset
 from cutaway_server.snippets.window import Window
 
-MAX_PLAYLIST_BYTES = 8 << 20
 FACTS_BYTES = 256 << 10
 PROBED = 48
 """Segments whose sizes are asked for, where the playlist does not tell them."""
+PROBE_SECONDS = 2.0
+"""Sizes that are not known by then are done without."""
 HEAD_SECONDS = 0.6
 LEAST_HEAD_BYTES, MOST_HEAD_BYTES = 48 << 10, 1 << 20
 MAX_SOUND_BYTES, MAX_TEXT_BYTES = 8 << 20, 2 << 20
 LONGEST_CUE_SECONDS = 15.0
-_NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,21 +62,7 @@ class StreamSource(Source):
 
     def open(self, index: Index | None = None) -> StreamMedia:
         """Open the stream. Without an index, one is made from a few segments."""
-        return StreamMedia(self, index)
-
-
-def is_playlist(head: bytes) -> bool:
-    """Whether a resource that begins so is a playlist of one of these kinds, whatever it is called."""
-    return _is_hls(head) or _is_dash(head)
-
-
-def _is_hls(head: bytes) -> bool:
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"#EXTM3U")
-
-
-def _is_dash(head: bytes) -> bool:
-    text = head[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
-    return text.startswith(b"<") and b"<MPD" in text
+        return StreamMedia(self, index, Parts(self.pass_, dict(self.fields), dict(self.held)))
 
 
 def open_stream(data: bytes, url: str, pass_: Pass, *, fields: tuple[tuple[str, str], ...] = ()) -> StreamMedia:
@@ -89,55 +82,26 @@ def open_stream(data: bytes, url: str, pass_: Pass, *, fields: tuple[tuple[str, 
     """
     parts = Parts(pass_, dict(fields), {})
     try:
-        periods = [hls.read(_text(data), url)] if _is_hls(data) else dash.read(data, url)
-        choice = joined(_loaded([choose(p) for p in periods], parts))
-    finally:
+        source = StreamSource(pass_, read_playlist(data, url, parts), fields)
+    except BaseException:
         parts.close()
-    return StreamSource(pass_, choice, fields).open()
-
-
-def _loaded(choices: Sequence[Choice], parts: Parts) -> list[Choice]:
-    """The choices with the segments of all their tracks, whose lists are fetched together."""
-    tracks = [t for c in choices for t in (c.cut, c.look, c.sound, c.text) if t is not None and t.index is not None]
-    asked = {t.index: parts.resource(t.index, MAX_PLAYLIST_BYTES) for t in tracks if t.index is not None}
-
-    def load(track: Track) -> Track:
-        if track.index is None:
-            return track
-        got = asked[track.index].result()
-        if track.whole is not None:
-            segments = read_sidx(got.data, track.index.start, track.whole)
-        else:
-            segments = hls.read_segments(_text(got.data), got.url)
-        return replace(track, segments=segments, index=None)
-
-    def spare(track: Track | None, instead: Track | None) -> Track | None:
-        """What the video can be read without."""
-        try:
-            return load(track) if track is not None else None
-        except Fault:
-            return instead
-
-    found = []
-    for choice in choices:
-        cut = load(choice.cut)
-        look = spare(choice.look, cut) or cut
-        sound = load(choice.sound) if choice.sound is not None else None
-        found.append(Choice(cut, look, sound, spare(choice.text, None)))
-    return found
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
+        raise
+    return StreamMedia(source, None, parts)
 
 
 class StreamMedia(Media):
-    """An open stream."""
+    """An open stream.
 
-    def __init__(self, source: StreamSource, index: Index | None) -> None:
+    Parameters
+    ----------
+    parts
+        Its connections; closed with it, or if it cannot be opened.
+    """
+
+    def __init__(self, source: StreamSource, index: Index | None, parts: Parts) -> None:
         self._source = source
         self._choice = source.choice
-        self._parts = Parts(source.pass_, dict(source.fields), dict(source.held))
+        self._parts = parts
         self._origins = dict(source.origins)
         self._heads: dict[Part, Future[Head]] = {}
         try:
@@ -220,8 +184,11 @@ class StreamMedia(Media):
         if not probes:
             segments = self._choice.look.segments
             known = [(s.start + s.duration / 2, s.part.size / s.duration) for s in segments if s.duration > 0]
+        wait([probe for _, probe in probes], PROBE_SECONDS)
         for segment, probe in probes:
-            if probe.exception() is None and (size := probe.result().size) and segment.duration > 0:
+            if probe.cancel() or not probe.done() or probe.exception():
+                continue
+            if (size := probe.result().size) and segment.duration > 0:
                 known.append((segment.start + segment.duration / 2, size / segment.duration))
         if not known:
             return np.zeros(len(times))
@@ -278,7 +245,7 @@ class StreamMedia(Media):
         segment nearest to it, which was fetched for its picture.
         """
         if self.index.audio is None:
-            return [_NOTHING for _ in spans]
+            return [NO_SOUND for _ in spans]
         sound = self._choice.sound
         if sound is None:
             return self._sound_in_heads(spans)
@@ -289,9 +256,9 @@ class StreamMedia(Media):
         for (start, end), segments, init, parts in zip(spans, covering, inits, asked, strict=True):
             try:
                 data = b"".join(part.result() for part in parts)
-                heard.append(_listened(init.result() + data, segments[0].start, start, end) if init else _NOTHING)
+                heard.append(heard_in(init.result() + data, segments[0].start, start, end) if init else NO_SOUND)
             except Fault:  # One more place where nothing is known of the sound.
-                heard.append(_NOTHING)
+                heard.append(NO_SOUND)
         return heard
 
     def _sound_in_heads(self, spans: Sequence[tuple[float, float]]) -> list[NDArray[np.float32]]:
@@ -304,9 +271,9 @@ class StreamMedia(Media):
         heard = []
         for (start, end), init, head in zip(spans, inits, heads, strict=True):
             try:
-                heard.append(_listened(init.result() + head.result().data, 0.0, 0.0, end - start))
+                heard.append(heard_in(init.result() + head.result().data, 0.0, 0.0, end - start))
             except Fault:
-                heard.append(_NOTHING)
+                heard.append(NO_SOUND)
         return heard
 
     def cues(self, stretches: Sequence[tuple[float, float]]) -> list[list[Cue]]:
@@ -324,14 +291,15 @@ class StreamMedia(Media):
 
     def _told(self, segment: Segment, asked: Future[bytes]) -> list[Cue]:
         try:
-            text = _text(asked.result())
-            cues = read_cues(text)
-            ahead = timestamp_offset(text)
-            if ahead is None or not cues:
-                return cues
-            ahead -= self._origin(segment.run)
+            text = asked.result().decode("utf-8", "replace")
         except Fault:  # The video can be read without.
             return []
+        cues, ahead = read_cues(text), timestamp_offset(text)
+        if ahead is None or not cues:
+            return cues
+        if (origin := self._origin(segment.run)) is None:
+            return []
+        ahead -= origin
         ahead -= WRAP_SECONDS * round((cues[0].start + ahead - segment.start) / WRAP_SECONDS)
         return [Cue(c.start + ahead, c.end + ahead, c.text) for c in cues]
 
@@ -346,26 +314,20 @@ class StreamMedia(Media):
             self._parts, self._choice, self._origin, float(self.index.keyframe_times[key]), end, self.index.video
         )
 
-    def _origin(self, run: int) -> float:
-        """The timestamp (seconds) of the presentation's beginning, as the pictures of a run count."""
-        if run not in self._origins:
-            cut = self._choice.cut
-            first = next((s for s in cut.segments if s.run == run), None)
-            if first is None:
-                raise BadPlaylist("The captions of this stream do not belong to its pictures.")
-            if first.origin is not None:
-                self._origins[run] = first.origin
-            else:
-                init, head = self._parts.init(first), self._parts.head(first.part, FACTS_BYTES)
-                self._origins[run] = picture_track(join(init.result() + head.result().data))[1] - first.start
-        return self._origins[run]
-
-
-def _listened(data: bytes, begin: float, start: float, end: float) -> NDArray[np.float32]:
-    """The sound from ``start`` until ``end`` of segments whose first packet of sound is heard at ``begin`` (seconds)."""
-    opened = join(data)
-    packets = list(opened.packets(opened.audio)) if opened.audio else []
-    if opened.audio is None or not packets:
-        return _NOTHING
-    origin = opened.seconds(packets[0]) - begin
-    return listen(opened.audio.codec_context, (p for p in packets if start <= opened.seconds(p) - origin < end))
+    def _origin(self, run: int) -> float | None:
+        """The timestamp (seconds) of the presentation's beginning, as the pictures of a run count; None if that cannot
+        be found out."""
+        if run in self._origins:
+            return self._origins[run]
+        first = next((s for s in self._choice.cut.segments if s.run == run), None)
+        if first is None:
+            return None
+        origin = first.origin
+        if origin is None:
+            init, head = self._parts.init(first), self._parts.head(first.part, FACTS_BYTES)
+            try:
+                origin = picture_track(join(init.result() + head.result().data))[1] - first.start
+            except Fault:
+                return None
+        self._origins[run] = origin
+        return origin

@@ -42,14 +42,14 @@ class _Asked:
 
 
 def read_stretch(
-    parts: Parts, choice: Choice, origin_of: Callable[[int], float], start: float, end: float, video: VideoTrack
+    parts: Parts, choice: Choice, origin_of: Callable[[int], float | None], start: float, end: float, video: VideoTrack
 ) -> Window:
     """Read a window.
 
     Parameters
     ----------
     origin_of
-        Tells the timestamp (seconds) of the presentation's beginning in a run of the picture.
+        Tells the timestamp (seconds) of the presentation's beginning in a run of the picture, if that is known.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def read_stretch(
     pictured, sounded = _sorted(opened, heard)
     first = next((n for n, p in enumerate(pictured) if p.is_keyframe), len(pictured))
     pictured = pictured[first:]
-    origin = believed
+    origin = believed or 0.0
     if pictured:
         origin = _anchored(opened, opened.seconds(pictured[0]), believed, pictures[0])
     window = Window(shown, heard.audio if sounded else None, origin, frame_seconds)
@@ -130,12 +130,14 @@ def _decoded(opened: Muxed, packet: Packet) -> float:
     return float((stamp or 0) * packet.time_base) + opened.lead
 
 
-def _anchored(opened: Muxed, stamp: float, believed: float, segment: Segment) -> float:
+def _anchored(opened: Muxed, stamp: float, believed: float | None, segment: Segment) -> float:
     """The timestamp of the presentation's beginning, given the first one of a segment.
 
     What is believed is the same after each wrap; where it is far off, the playlist's own time counts.
     """
     placed = stamp - segment.start
+    if believed is None:
+        return placed
     if opened.wraps:
         believed += WRAP_SECONDS * round((placed - believed) / WRAP_SECONDS)
     return believed if abs(placed - believed) <= max(STRAY_SECONDS, 0.6 * segment.duration) else placed
