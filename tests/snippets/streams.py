@@ -23,6 +23,8 @@ FMP4 = ("-hls_segment_type", "fmp4")
 SMALL = ("-vf", "scale=160:90", *X264, "-force_key_frames", "expr:gte(t,n_forced*2)", "-b:v", "80k")
 LATER = ("-output_ts_offset", "10")
 """Timestamps far from 0, which would be moved by as much as the first packet is decoded before 0."""
+WRAPS_AT = 50.0
+"""Where the timestamps of a stream begin again at 0, in seconds; its first one is 1.48 s after what it is told."""
 JOINT = 28.0
 """Where the two parts of the broken streams meet, in seconds."""
 
@@ -87,7 +89,7 @@ _hls("hls_fmp4", *FMP4)
 _hls("hls_ts_ranges", "-hls_flags", "single_file")
 _hls("hls_fmp4_ranges", *FMP4, "-hls_flags", "single_file")
 _hls("hls_open_gop", "-bsf:v", "h264_mp4toannexb,dump_extra", source="open_gop.mp4")
-_hls("hls_wraps", "-output_ts_offset", "95418.4")
+_hls("hls_wraps", "-output_ts_offset", str(2**33 / 90_000 - WRAPS_AT - 1.48))
 _hls("hls_silent", source="silent.mp4")
 _RECIPES["hls_hevc"] = lambda films, folder: hls(films["hevc.mp4"], folder, "film", *FMP4)
 

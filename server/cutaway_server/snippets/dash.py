@@ -96,18 +96,21 @@ class _Manifest:
         above = inherited(None, element)
         for group in children(element, "AdaptationSet"):
             in_group = inherited(above, group)
+            group_base = _base(base, group)
+            protected, trick = bool(children(group, "ContentProtection")), _is_trick(group)
+            main = any(r.get("value") == "main" for r in children(group, "Role"))
             for representation in children(group, "Representation"):
                 self._tracks += 1
                 if self._tracks > MAX_TRACKS:
                     raise BadPlaylist(f"This manifest (DASH) names more than the {MAX_TRACKS} renditions that may be.")
                 both = {**group.attrib, **representation.attrib}
                 kind = _kind(both)
-                if kind not in kinds or _is_trick(group):
+                if kind not in kinds or trick:
                     continue
-                if children(group, "ContentProtection") or children(representation, "ContentProtection"):
+                if protected or children(representation, "ContentProtection"):
                     self._protected = True
                     continue
-                where = _base(_base(base, group), representation)
+                where = _base(group_base, representation)
                 naming = inherited(in_group, representation)
                 kinds[kind].append(
                     replace(
@@ -119,7 +122,7 @@ class _Manifest:
                         language=both.get("lang", ""),
                         sound_group="",
                         text_group="",
-                        default=any(r.get("value") == "main" for r in children(group, "Role")),
+                        default=main,
                     )
                 )
         return Period(*(tuple(tracks) for tracks in kinds.values()))
