@@ -20,7 +20,7 @@ from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.resource import Resource, fetch
 from cutaway_server.snippets.segments import Cipher, Part, Segment
 
-CONNECTIONS = 8
+CONNECTIONS = 10
 MAX_INIT_BYTES, MAX_KEY_BYTES = 4 << 20, 1 << 20
 OVERSHOOT_BYTES = 1 << 20
 """What a server that ignores byte ranges may have sent before it is stopped."""

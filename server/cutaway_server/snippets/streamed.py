@@ -39,7 +39,7 @@ from cutaway_server.snippets.vtt import read_cues, timestamp_offset
 from cutaway_server.snippets.window import Window
 
 FACTS_BYTES = 256 << 10
-PROBED = 48
+PROBED = 30
 """Segments whose sizes are asked for, where the playlist does not tell them."""
 PROBE_SECONDS = 2.0
 """Sizes that are not known by then are done without."""
