@@ -126,6 +126,19 @@ _from_master("no_b.mp4", *SHORT, *X264, "-bf", "0", *AAC)
 _from_master("long_gop.mp4", *SHORT, *X264, "-g", "9999", "-sc_threshold", "0", *AAC)
 
 
+# Shots that begin anywhere between keyframes.
+GOPS = ("-g", "50", "-sc_threshold", "0")
+_from_master("heads.mp4", *X264, *GOPS, *AAC)
+_from_film("heads.mkv", *COPY, source="heads.mp4")
+_from_master("heads_no_b.mp4", *SHORT, *X264, *GOPS, "-bf", "0", "-profile:v", "main", *AAC)
+_from_master("heads_baseline.mp4", *SHORT, *X264, *GOPS, "-profile:v", "baseline", "-an")
+_from_master("heads_b.mp4", *SHORT, *X264, *GOPS, "-bf", "5", "-x264-params", "b-pyramid=normal:ref=5", *AAC)
+_from_master("heads_slices.mp4", *SHORT, *X264, *GOPS, "-x264-params", "slices=4", *AAC)
+_from_master("heads_wide_ids.mp4", *SHORT, *X264, *GOPS, "-x264-params", "sps-id=31", *AAC)
+_from_master("heads_vfr.mp4", "-vf", "select='gte(n,200)+not(mod(n,2))'", "-fps_mode", "vfr", *X264, *GOPS, *AAC)
+_from_film("heads_late.mp4", *COPY, "-output_ts_offset", "7.3", "-avoid_negative_ts", "disabled", source="heads.mp4")
+
+
 @_recipe("open_gop.mp4")
 def _(films: Films, path: Path) -> None:
     """One long shot; every keyframe but the first is followed by pictures that are shown before it."""
@@ -181,6 +194,16 @@ def _(films: Films, path: Path) -> None:
     names = path.with_suffix(".txt")
     names.write_text(film.chapters("A Year in the Harbour", CHAPTERS))
     _long(path, list(tiny([(k, 60) for k in range(25)])), "-i", names, "-map_metadata", "2")
+
+
+@_recipe("unaligned.mp4")
+def _(films: Films, path: Path) -> None:
+    """Five minutes in 25 shots of 12 s, and a keyframe every 7 s, wherever that is."""
+    wav = path.with_suffix(".wav")
+    wav.write_bytes(film.sound(300, hum=0.3, rate=16_000))
+    gops = ("-c:v", "libx264", "-preset", "veryfast", "-g", "35", "-sc_threshold", "0", *AAC)
+    frames = b"".join(tiny([(k, 60) for k in range(25)]))
+    ffmpeg(*film.raw_input(*TINY), "-i", wav, *gops, "-movflags", "+faststart", path, stdin=frames)
 
 
 @_recipe("plain.mp4")

@@ -72,11 +72,19 @@ def clean_ends(samples: list[Sample], *, at_end: bool) -> list[tuple[int, int]]:
 
 
 def copy_packets(
-    window: Window, start_ticks: int, kept: int, end_ticks: int, path: Path, *, sound: Path | None
+    window: Window,
+    start_ticks: int,
+    kept: int,
+    end_ticks: int,
+    path: Path,
+    *,
+    sound: Path | None,
+    extradata: bytes | None = None,
 ) -> None:
     """Write the first ``kept`` video packets of a window that begins at ``start_ticks`` as an MP4 at ``path``.
 
-    The sound is the window's own, or all of the file ``sound`` if there is one.
+    The sound is the window's own, or all of the file ``sound`` if there is one. ``extradata`` takes the place of the
+    video stream's own.
     """
     options = {"movflags": "+faststart+negative_cts_offsets"}
     if window.video_base.numerator == 1:
@@ -84,9 +92,10 @@ def copy_packets(
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(path), "w", "mp4", options=options))
         queue = _timed_video(window.video[:kept], window.video_base, start_ticks, end_ticks)
-        streams: dict[bool, av.VideoStream | av.AudioStream] = {
-            True: output.add_stream_from_template(window.video_stream)
-        }
+        video = output.add_stream_from_template(window.video_stream)
+        if extradata is not None:
+            video.codec_context.extradata = extradata
+        streams: dict[bool, av.VideoStream | av.AudioStream] = {True: video}
         if sound is not None:
             source = stack.enter_context(av.open(str(sound), options={"format_whitelist": "mov"}))
             streams[False] = output.add_stream_from_template(source.streams.audio[0])
