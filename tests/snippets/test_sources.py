@@ -19,9 +19,11 @@ ASKED = {"min_seconds": 2, "max_seconds": 6}
 COPIED = [
     *("film.mp4", "moov_last.mp4", "film.mov", "film.mkv", "fragmented.mp4", "no_cues.mkv", "late.mp4", "late.mkv"),
     *("rotated.mp4", "mp3.mp4", "quicktime.mp4", "silent.mp4", "no_b.mp4", "open_gop.mp4"),
+    *("surround.mp4", "squeezed.mp4"),
 ]
 ENCODED = ["vp9.webm", "vp8.webm", "mpeg4.mp4", "hevc.mp4", "yuv444.mp4", "ten_bit.mp4", "odd.webm"]
-EITHER = ["long_gop.mp4"]
+ENCODED += ["fields.mp4", "mpeg2.mkv", "surround.webm", "squeezed.webm"]
+EITHER = ["long_gop.mp4", "hdr.mp4"]
 FRAME = 1 / film.RATE
 
 
@@ -134,6 +136,35 @@ def test_a_rotated_film_stays_rotated(watched: Watched, films: Films) -> None:
         frame = film.frames_of(clip)[0]
         assert frame.rotation == 0
         assert frame.height > frame.width
+
+
+@pytest.mark.parametrize("name", ["squeezed.mp4", "squeezed.webm"])
+def test_a_picture_with_wide_pixels_keeps_its_shape(watched: Watched, films: Films, name: str) -> None:
+    answer = watched.ask(films[name], **ASKED)
+    for clip, metadata in zip(answer.clips, answer.metadata, strict=True):
+        with av.open(io.BytesIO(clip)) as opened:
+            video = opened.streams.video[0]
+            aspect = video.width / video.height * float(video.sample_aspect_ratio or 1)
+        assert aspect == pytest.approx(320 / 180 * 4 / 3, rel=0.01)
+        with av.open(io.BytesIO(metadata.poster or b"")) as opened:
+            picture = opened.streams.video[0]
+            assert picture.width / picture.height == pytest.approx(320 / 180 * 4 / 3, rel=0.03)
+
+
+def test_a_high_dynamic_range_becomes_an_ordinary_one(watched: Watched, films: Films) -> None:
+    """PQ codes mid-grey far below where BT.709 has it: shown as they are, such pictures look dull and grey."""
+    source = film.frames_of(films.data("hdr.mp4"))
+    for clip in watched.ask(films["hdr.mp4"], **ASKED).clips:
+        frame = film.frames_of(clip)[0]
+        assert (frame.format.name, int(frame.color_trc), int(frame.colorspace)) == ("yuv420p", 1, 1)
+        dull = source[film.read_number(frame)].reformat(format="gray").to_ndarray()
+        assert film.luma_of(frame).mean() > dull.mean() + 20
+
+
+def test_fields_become_whole_frames(watched: Watched, films: Films) -> None:
+    assert film.frames_of(films.data("fields.mp4"))[0].interlaced_frame
+    for clip in watched.ask(films["fields.mp4"], **ASKED).clips:
+        assert not any(frame.interlaced_frame for frame in film.frames_of(clip))
 
 
 @pytest.mark.parametrize("more", [{}, {"max_height": 90}], ids=["copied", "encoded"])

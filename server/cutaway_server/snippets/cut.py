@@ -251,7 +251,7 @@ def _copy(
     sound = None
     if has_sound and not can_copy_audio(index):
         sound = path.with_suffix(".sound.mp4")
-        encode(window, start, end, sound, video=False)
+        encode(window, start, end, sound, track=None)
     copy_packets(window, start, kept, end, path, sound=sound, extradata=head.extradata if head else None)
     data = path.read_bytes()
     if len(data) > max_bytes:
@@ -286,7 +286,15 @@ def _encode(
     seconds = float((end - start) * window.video_base)
     room = max_bytes
     for _ in range(SIZES_TRIED):
-        encode(window, start, end, path, max_height=max_height, max_bytes=room)
+        encode(
+            window,
+            start,
+            end,
+            path,
+            max_height=max_height,
+            max_bytes=room,
+            track=index.video,
+        )
         data = path.read_bytes()
         if len(data) <= max_bytes:
             break
