@@ -14,7 +14,7 @@ from cutaway_server.fetch.remote import RemoteFile
 from cutaway_server.snippets.check import BadClip, check
 from cutaway_server.snippets.container import ContainerMedia
 from cutaway_server.snippets.h264 import ParameterSets, UnknownFormat, is_idr, nal_units
-from cutaway_server.snippets.head import NoHead, encode_head, splices
+from cutaway_server.snippets.head import NoHead, encode_head, splices, with_head
 from cutaway_server.snippets.remux import clean_ends, copy_packets
 from cutaway_server.snippets.window import Window
 from snippets import film
@@ -36,7 +36,7 @@ def opened(path: Path) -> ContainerMedia:
 def head_clip(window: Window, start: int, path: Path) -> tuple[bytes, int]:
     """A clip that begins at a frame (ticks), and the number of packets that were encoded for it."""
     head = encode_head(window, start)
-    window = Window(**{**vars(window), "video": [*head.samples, *window.video[head.splice :]]})
+    window = with_head(window, head)
     kept, end = clean_ends(window.video, at_end=window.at_end)[-1]
     copy_packets(window, start, kept, end, path, sound=None, extradata=head.extradata)
     data = path.read_bytes()
@@ -106,7 +106,7 @@ def test_a_clash_of_parameter_sets_would_be_seen(films: Films, tmp_path: Path) -
         window = media.window(1, float(media.index.keyframe_times[1]) + 5.0)
         start = sorted(s.pts for s in window.video)[10]
         head = encode_head(window, start)
-        window = Window(**{**vars(window), "video": [*head.samples, *window.video[head.splice :]]})
+        window = with_head(window, head)
         kept, end = clean_ends(window.video, at_end=False)[-1]
         path = tmp_path / "clip.mp4"
         copy_packets(window, start, kept, end, path, sound=None)

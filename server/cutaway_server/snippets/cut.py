@@ -18,7 +18,7 @@ import av
 from cutaway_server.snippets.bounds import Bounds, Wish, choose
 from cutaway_server.snippets.check import BadClip, check
 from cutaway_server.snippets.encode import CannotEncode, encode
-from cutaway_server.snippets.head import NoHead, encode_head
+from cutaway_server.snippets.head import NoHead, encode_head, with_head
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.moments import early_keyframes
@@ -229,7 +229,7 @@ def _copy(
     if head is None:
         window = replace(window, video=[s for s in window.video[position:] if s.pts >= start])
     else:
-        window = replace(window, video=[*head.samples, *window.video[head.splice :]])
+        window = with_head(window, head)
     ends = clean_ends(window.video, at_end=window.at_end)
     kept, end = min(ends, key=lambda e: abs(window.seconds(e[1]) - bounds.end))
     total = 0

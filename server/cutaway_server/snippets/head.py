@@ -8,7 +8,8 @@ another sequence parameter set (ITU-T H.264, clause 7.4.1.2.1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -76,30 +77,34 @@ def encode_head(window: Window, start_ticks: int) -> Head:
     before = window.video[:splice]
     wanted = sorted(s.pts for s in before if s.pts >= start_ticks)
     begin = max(n for n, s in enumerate(before) if s.keyframe and s.pts <= start_ticks)
-    frames = {f.pts: f for f in _decode(window, before[begin:]) if f.pts is not None and f.pts >= start_ticks}
-    if list(frames) != wanted:
-        raise NoHead(f"{len(frames)} of {len(wanted)} frames decode")
     sets = ParameterSets.parse(window.video_stream.codec_context.extradata or b"")
     encoder = _encoder(window, sets)
     packets = []
-    for frame in frames.values():
-        frame.pict_type = av.video.frame.PictureType.NONE
-        packets += encoder.encode(frame)
+    for frame in _decode(window, before[begin:]):
+        if frame.pts is not None and frame.pts >= start_ticks:
+            frame.pict_type = av.video.frame.PictureType.NONE
+            packets += encoder.encode(frame)
     packets += encoder.encode(None)
     if [p.pts for p in packets] != wanted:
-        raise NoHead("the encoder left out frames")
+        raise NoHead(f"{len(packets)} of {len(wanted)} frames")
     samples = [Sample(p, t, 0, p.is_keyframe) for p, t in zip(packets, wanted, strict=True)]
     return Head(samples, splice, sets.joined(ParameterSets.parse(encoder.extradata or b"")))
 
 
-def _decode(window: Window, samples: list[Sample]) -> list[av.VideoFrame]:
+def with_head(window: Window, head: Head) -> Window:
+    """The window with the head in the place of what is before the splice."""
+    return replace(window, video=[*head.samples, *window.video[head.splice :]])
+
+
+def _decode(window: Window, samples: list[Sample]) -> Iterator[av.VideoFrame]:
     source = window.video_stream.codec_context
     decoder = av.CodecContext.create(source.codec.name, "r")
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.extradata = source.extradata
     decoder.thread_count = 2
     decoder.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "crccheck+bitstream+buffer+explode"}
-    return [frame for sample in [*samples, None] for frame in decoder.decode(sample.packet if sample else None)]
+    for sample in [*samples, None]:
+        yield from decoder.decode(sample.packet if sample else None)
 
 
 def _encoder(window: Window, sets: ParameterSets) -> av.VideoCodecContext:
@@ -108,7 +113,7 @@ def _encoder(window: Window, sets: ParameterSets) -> av.VideoCodecContext:
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = source.width, source.height, source.pix_fmt
     encoder.time_base = window.video_base
-    encoder.framerate = Fraction(1 / window.frame_seconds).limit_denominator(1001)
+    encoder.framerate = Fraction(round(1001 / window.frame_seconds), 1001)
     if source.sample_aspect_ratio:
         encoder.sample_aspect_ratio = source.sample_aspect_ratio
     for name in ("color_primaries", "color_trc", "colorspace", "color_range"):
@@ -118,7 +123,7 @@ def _encoder(window: Window, sets: ParameterSets) -> av.VideoCodecContext:
     # Without B-frames the head is decoded as it is shown, whatever the order of what follows.
     own = f"sps-id={sets.free_number()}:bframes=0:annexb={int(not sets.length_size)}"
     encoder.options = {
-        "preset": "veryfast",
+        "preset": "superfast",
         "crf": str(QUALITY),
         "profile": _PROFILES.get(source.profile or "", "high"),
         "x264-params": own,
