@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,36 @@ _from_master("heads_slices.mp4", *SHORT, *X264, *GOPS, "-x264-params", "slices=4
 _from_master("heads_wide_ids.mp4", *SHORT, *X264, *GOPS, "-x264-params", "sps-id=31", *AAC)
 _from_master("heads_vfr.mp4", "-vf", "select='gte(n,200)+not(mod(n,2))'", "-fps_mode", "vfr", *X264, *GOPS, *AAC)
 _from_film("heads_late.mp4", *COPY, "-output_ts_offset", "7.3", "-avoid_negative_ts", "disabled", source="heads.mp4")
+
+
+CODECS = ("h264", "hevc", "vp9", "av1")
+
+
+def codec_film(codec: str, gops: str, order: str, rate: str, bits: int) -> str:
+    """The name of the film of one kind; VP9 and AV1 hide frames that are shown later where others have B-frames."""
+    return f"{codec}-{gops}-{order}-{rate}-{bits}.mkv"
+
+
+def _codec(codec: str, gops: str, order: str, rate: str, bits: int) -> None:
+    is_open, b = int(gops == "open"), order == "b"
+    x26 = f"open-gop={is_open}:keyint=25:min-keyint=25:scenecut=0:bframes={3 * b}:b-adapt=0"
+    how = {
+        "h264": ("-c:v", "libx264", "-preset", "veryfast", "-x264-params", x26),
+        "hevc": ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", f"log-level=none:{x26}"),
+        "vp9": (*VP9[:-1], "25", "-auto-alt-ref", str(int(b)), "-lag-in-frames", str(12 * b)),
+        "av1": (
+            *("-c:v", "libsvtav1", "-preset", "12", "-g", "25", "-svtav1-params"),
+            f"irefresh-type={2 - is_open}:pred-struct={1 + b}:lp=2",
+        ),
+    }[codec]
+    vary = "select='gte(n,70)+not(mod(n,2))'," if rate == "vfr" else ""
+    small = ("-vf", f"{vary}scale=160:90", "-fps_mode", "passthrough")
+    depth = ("-pix_fmt", "yuv420p10le" if bits == 10 else "yuv420p")
+    _from_master(codec_film(codec, gops, order, rate, bits), "-t", "5", *small, *how, *depth, *AAC)
+
+
+for _kind in product(CODECS, ("closed", "open"), ("b", "no_b"), ("cfr", "vfr"), (8, 10)):
+    _codec(*_kind)
 
 
 @_recipe("open_gop.mp4")
