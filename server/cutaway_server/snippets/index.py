@@ -31,9 +31,17 @@ class NotAVideo(Fault):
     """The bytes are no video that can be shown in moments."""
 
 
+HDR_TRANSFERS = {16, 18}
+"""The numbers of PQ and HLG (ITU-T H.273, table 3)."""
+
+
 @dataclass(frozen=True)
 class VideoTrack:
-    """The picture: codec name, coded size in pixels, rate in frames per second, rotation in degrees."""
+    """The picture: codec name, coded size in pixels, rate in frames per second, rotation in degrees.
+
+    ``pixel_aspect`` is a pixel's width by its height; ``hdr`` says that brightness is coded for a high dynamic range
+    (the transfer functions PQ and HLG, ITU-R BT.2100).
+    """
 
     codec: str
     width: int
@@ -42,6 +50,9 @@ class VideoTrack:
     pixel_format: str
     rotation: int = 0
     """Counterclockwise, by which the picture is turned before it is shown."""
+    pixel_aspect: float = 1.0
+    interlaced: bool = False
+    hdr: bool = False
 
     @property
     def shown_height(self) -> int:
@@ -147,6 +158,7 @@ def build_index(
     duration: float,
     exact: bool,
     rotation: int,
+    interlaced: bool = False,
 ) -> Index:
     """Condense packet tables into an :class:`Index`."""
     video = picture_stream(container)
@@ -165,6 +177,9 @@ def build_index(
             frames_per_second=rate if 0 < rate <= 240 else 25.0,
             pixel_format=context.pix_fmt or "",
             rotation=rotation,
+            pixel_aspect=float(video.sample_aspect_ratio or 1) or 1.0,
+            interlaced=interlaced,
+            hdr=context.color_trc in HDR_TRANSFERS,
         ),
         audio=AudioTrack(audio.codec_context.codec.canonical_name, audio.rate, audio.channels) if audio else None,
         title=clean(container.metadata.get("title", "")),

@@ -190,7 +190,9 @@ def make_snippet(source: Source, index: Index, order: SnippetOrder, scratch: Pat
         description=words.describe(clip.seen, clip.start, clip.end, index.duration, moment.chapter),
         start=round(clip.start, 6),
         end=round(clip.end, 6),
-        poster=looks.poster(clip.seen.portrait, index.video.rotation) if clip.seen.portrait else None,
+        poster=looks.poster(clip.seen.portrait, index.video.rotation, index.video.pixel_aspect)
+        if clip.seen.portrait
+        else None,
         by="local",
     )
     data = protocol.SnippetData(video_data=clip.data, metadata=metadata)

@@ -18,7 +18,7 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from cutaway_server.snippets.index import AudioTrack, NotAVideo, VideoTrack, picture_stream, sound_stream
+from cutaway_server.snippets.index import HDR_TRANSFERS, AudioTrack, NotAVideo, VideoTrack, picture_stream, sound_stream
 from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.sound import listen
 from cutaway_server.snippets.window import Packet, Sample
@@ -160,6 +160,9 @@ def picture_track(muxed: Muxed) -> tuple[VideoTrack, float]:
         frames_per_second=rate if 0 < rate <= 240 else 25.0,
         pixel_format=context.pix_fmt or (frame.format.name if frame else ""),
         rotation=round(frame.rotation / 90) * 90 if frame else 0,
+        pixel_aspect=float(stream.sample_aspect_ratio or 1) or 1.0,
+        interlaced=frame is not None and frame.interlaced_frame,
+        hdr=context.color_trc in HDR_TRANSFERS,
     )
     return track, muxed.seconds(first)
 

@@ -89,6 +89,7 @@ class SnippetService:
                 if isinstance(frame, Exception):
                     raise frame
                 yield frame
+                del frame  # 15 MB that would wait with us for the next one.
         finally:
             producer.cancel()
             await asyncio.wait([producer])
