@@ -158,6 +158,25 @@ def test_only_segments_that_are_needed_are_fetched(watched: Watched, streams: St
     assert sum(seen.name.endswith(".m3u8") for seen in asked) == 3, "no playlist is fetched twice"
 
 
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [({"stall_after": 1000}, "too long"), ({"reset_after": 1000}, "closed the connection"), ({"status": 500}, "500")],
+    ids=["stalled", "reset", "500"],
+)
+def test_segments_that_do_not_come(watched: Watched, streams: Streams, how: dict[str, object], words: str) -> None:
+    url = streams.serve(watched.origin, "hls_silent")
+    for path in streams["hls_silent"].parent.glob("*.ts"):
+        watched.origin.serve(f"hls_silent/{path.name}", Resource(path, **how))  # type: ignore[arg-type]
+    check_error(watched.ask(url), words)
+
+
+def test_connections_that_break_are_made_again(watched: Watched, films: Films, streams: Streams) -> None:
+    url = streams.serve(watched.origin, "hls_silent")
+    for path in streams["hls_silent"].parent.glob("*.ts"):
+        watched.origin.serve(f"hls_silent/{path.name}", Resource(path, reset_after=1000, resets=1))
+    check_clips(watched.ask(url, **ASKED), films["silent.mp4"])
+
+
 # --- hostile ---------------------------------------------------------------------------------------------------
 
 MEDIA = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n"

@@ -7,6 +7,7 @@ the server tells along with them. Runs in worker processes.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ MAX_INIT_BYTES, MAX_KEY_BYTES = 4 << 20, 1 << 20
 OVERSHOOT_BYTES = 1 << 20
 """What a server that ignores byte ranges may have sent before it is stopped."""
 FETCH_SECONDS = 20.0
+BROKEN_SECONDS = 3.0
 WHOSE = "A server that this stream names"
 _BLOCK = 16
 
@@ -142,6 +144,7 @@ class Parts:
 
     def _fetch(self, part: Part, max_bytes: int) -> Resource:
         for again in (True, False):
+            began = time.monotonic()
             try:
                 return fetch(
                     self._line,
@@ -154,7 +157,9 @@ class Parts:
                     whose=WHOSE,
                 )
             except FetchFailed as fault:
-                if not again or fault.__cause__ is None:  # A status; only a broken connection is worth trying again.
+                # Only a connection that broke is worth trying again, neither a status (which has no cause) nor a server
+                # that does not answer.
+                if not again or fault.__cause__ is None or time.monotonic() - began > BROKEN_SECONDS:
                     raise
         raise AssertionError("unreachable")
 
