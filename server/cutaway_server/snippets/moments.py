@@ -29,6 +29,8 @@ TEXT_ROOM_SECONDS = 8.0
 CANDIDATES_PER_MOMENT = 3
 OPENING_SHARE, CLOSING_SHARE = 0.08, 0.2
 """Where opening and closing credits are looked for."""
+LEAST_PAGES = 3
+"""Fewer pictures that look like pages, between opening and closing, do not make slides of a film."""
 SAME_PROFILE = 0.08
 """Stretches whose bytes per second differ by less, relative to their sum, show the same thing again."""
 
@@ -188,19 +190,20 @@ def worth(seen: Sequence[Candidate], index: Index) -> Floats:
     levels = np.array([20 * np.log10(max(c.level or 0.0, 1e-4)) for c in seen])
     if any(c.level is not None for c in seen):
         value += 0.5 * robust_scores(levels)
-    pages = [c.look.page for c in seen if c.look is not None]
-    slides = bool(pages) and float(np.mean(pages)) > 0.4
+    places = np.array([c.anchor for c in seen]) / max(index.duration, 1e-9)
+    outside = (places < OPENING_SHARE) | (places > 1 - CLOSING_SHARE)
+    pages = [c.look.page for c, out in zip(seen, outside, strict=True) if c.look is not None and not out]
+    slides = len(pages) >= LEAST_PAGES and float(np.mean(pages)) > 0.4
     for n, candidate in enumerate(seen):
         value[n] += min(0.15 * len(candidate.sentences), 0.6)
         look = candidate.look
         if look is None:
             continue
-        place = candidate.anchor / max(index.duration, 1e-9)
         if look.black:
             value[n] -= 5.0
         elif look.blank:
             value[n] -= 2.0
-        elif look.page and not slides and (place < OPENING_SHARE or place > 1 - CLOSING_SHARE):
+        elif look.page and not slides and outside[n]:
             value[n] -= 4.0
         value[n] += 0.3 * min(look.contrast / 60, 1.0) + 0.2 * look.saturation
     return value
