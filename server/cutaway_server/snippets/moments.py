@@ -29,10 +29,10 @@ TEXT_ROOM_SECONDS = 8.0
 CANDIDATES_PER_MOMENT = 3
 OPENING_SHARE, CLOSING_SHARE = 0.08, 0.2
 """Where opening and closing credits are looked for."""
-LEAST_PAGES = 3
-"""Fewer pictures that look like pages, between opening and closing, do not make slides of a film."""
 SAME_PROFILE = 0.08
 """Stretches whose bytes per second differ by less, relative to their sum, show the same thing again."""
+LEAST_PAGES = 3
+"""Fewer pictures that look like pages, between opening and closing, do not make slides of a film."""
 
 
 @dataclass(frozen=True, eq=False)
