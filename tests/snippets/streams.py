@@ -25,7 +25,7 @@ LATER = ("-output_ts_offset", "10")
 """Timestamps far from 0, which would be moved by as much as the first packet is decoded before 0."""
 WRAPS_AT = 50.0
 """Where the timestamps of a stream begin again at 0, in seconds; its first one is 1.48 s after what it is told."""
-JOINT = 28.0
+JOINT = 12.0
 """Where the two parts of the broken streams meet, in seconds."""
 
 
