@@ -178,6 +178,17 @@ def _(films: Films, folder: Path) -> str:
     return broken(films, folder)
 
 
+@_recipe("hls_sound_unbroken")
+def _(films: Films, folder: Path) -> str:
+    """Pictures of two parts, and sound that was made in one: only its place in the playlist tells when it is heard."""
+    broken(films, folder, "-map", "0:v")
+    hls(films.master, folder, "sound", "-vn", "-output_ts_offset", "500", seconds=3, kind=AAC)
+    lines = ["#EXTM3U", '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="main",DEFAULT=YES,URI="sound.m3u8"']
+    lines += ['#EXT-X-STREAM-INF:BANDWIDTH=300000,AUDIO="sound"', "film.m3u8", ""]
+    (folder / "master.m3u8").write_text("\n".join(lines))
+    return "master.m3u8"
+
+
 @_recipe("hls_discontinuity_fmp4")
 def _(films: Films, folder: Path) -> str:
     return broken(films, folder, *FMP4)

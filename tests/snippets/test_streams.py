@@ -21,6 +21,7 @@ from snippets.watch import Answer, Watched, running
 
 HLS = ["hls_ts", "hls_fmp4", "hls_ts_ranges", "hls_fmp4_ranges", "hls_aes", "hls_aes_vector", "hls_separate"]
 HLS += ["hls_separate_fmp4", "hls_renditions", "hls_packed", "hls_discontinuity", "hls_discontinuity_fmp4", "hls_said"]
+HLS += ["hls_sound_unbroken"]
 DASH = ["dash_timeline", "dash_number", "dash_list", "dash_list_ranges", "dash_time", "dash_sidx", "dash_periods"]
 SOURCES = {"hls_open_gop": "open_gop.mp4", "hls_silent": "silent.mp4", "hls_hevc": "hevc.mp4"}
 SOON_SECONDS = 20.0

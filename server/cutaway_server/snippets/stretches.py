@@ -101,12 +101,12 @@ def _longest_run(segments: Sequence[Segment]) -> list[Segment]:
 
 
 def _sounds(track: Track | None, pictures: Sequence[Segment], end: float) -> list[Segment]:
-    """The segments of the sound beside those of the picture, in the same run."""
+    """The segments of the sound beside those of the picture, in the same run if the sound knows of it."""
     if track is None:
         return []
     until = min(end, pictures[-1].end) + SOUND_MARGIN_SECONDS
     found = track.between(pictures[0].start - SOUND_MARGIN_SECONDS, until)[:MAX_WINDOW_SEGMENTS]
-    return [s for s in found if s.run == pictures[0].run] or found[:1]
+    return [s for s in found if s.run == pictures[0].run] or (_longest_run(found) if found else [])
 
 
 def _ask(parts: Parts, segments: Sequence[Segment], max_bytes: int) -> _Asked:
