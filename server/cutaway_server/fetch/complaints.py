@@ -26,23 +26,23 @@ CHANGED = "The video on this page could not be found, because the site is not bu
 SLOW = "The page, or what it leads to, could not be reached in time."
 REFUSED = "This page leads to an address that is not public: only the public internet can be fetched from."
 
+_MEMBERS = (
+    r"\b(log|sign)(ged)?.?in\b|login|registered|account|members?\b|membership|subscri(be|ption)|premium|purchase"
+    r"|\brent(al|ed)?\b|password|authenti|\bpaid\b|\bpay"
+)
+_REMOVED = (
+    r"removed|deleted|terminated|unavailable|not available|no longer|does ?n.t exist|not exist|not found|\bgone\b"
+    r"|expired|taken down|closed|blocked|violat|copyright"
+)
 _ABOUT = (
     (r"\bdrm\b|widevine|fairplay", PROTECTED),
     (r"not a bot|captcha|cloudflare|anti-?bot|bot detection|too many requests|rate.?limit|unusual traffic", ROBOT),
     (r"\bage\b|age.?restricted|inappropriate|mature|adults?\b|under.?age", AGE),
     (r"\bprivate\b", PRIVATE),
-    (
-        r"\b(log|sign)(ged)?.?in\b|login|registered|account|members?\b|membership|subscri(be|ption)|premium|purchase"
-        r"|\brent(al|ed)?\b|password|authenti|\bpaid\b|\bpay",
-        LOGIN,
-    ),
+    (_MEMBERS, LOGIN),
     (r"\bgeo|countr(y|ies)|\bregion|your location|territor", REGION),
     (r"\blive\b|livestream|premieres? (in|will)|upcoming|has not (yet )?(started|begun)|is offline", LIVE),
-    (
-        r"removed|deleted|terminated|unavailable|not available|no longer|does ?n.t exist|not exist|not found|\bgone\b"
-        r"|expired|taken down|closed|blocked|violat|copyright",
-        GONE,
-    ),
+    (_REMOVED, GONE),
 )
 _STATUSES = {401: LOGIN, 402: LOGIN, 404: GONE, 410: GONE, 429: ROBOT, 451: REGION}
 

@@ -59,12 +59,18 @@ def describe(info: Info, cookies: Cookies) -> Site:
         raise SiteFailed(PROTECTED) if any(f.get("has_drm") for f in formats) else NoVideo()
     return Site(
         choices,
-        title=_text(info.get("title"))[:MAX_TITLE],
+        title=_title(info),
         description=_text(info.get("description"))[:MAX_DESCRIPTION],
         captions=_captions(info, formats, cookies),
         chapters=tuple((a, b, _text(c.get("title"))[:MAX_TITLE]) for a, b, c in _spans(info.get("chapters"))),
         heat=tuple((a, b, min(max(_number(c.get("value")), 0.0), 1.0)) for a, b, c in _spans(info.get("heatmap"))),
     )
+
+
+def _title(info: Info) -> str:
+    """The title, without the number that each video found on any page gets."""
+    title = _text(info.get("title"))[:MAX_TITLE]
+    return title.removesuffix(" (1)") if info.get("extractor_key") in ("Generic", "HTML5MediaEmbed") else title
 
 
 def _choices(formats: list[Info], cookies: Cookies) -> Iterator[Choice]:

@@ -77,7 +77,9 @@ class Site:
     heat: tuple[tuple[float, float, float], ...] = ()
 
 
-def resolve_site(url: str, pass_: Pass, *, scratch: Path, anywhere: bool = True) -> Site:
+def resolve_site(
+    url: str, pass_: Pass, *, scratch: Path, anywhere: bool = True, seconds: float = RESOLVE_SECONDS
+) -> Site:
     """Find the video of a page; of a list of videos, the first one.
 
     To be called while this process has no other threads.
@@ -92,6 +94,8 @@ def resolve_site(url: str, pass_: Pass, *, scratch: Path, anywhere: bool = True)
         An existing directory for what the JavaScript engine writes; the caller removes it.
     anywhere
         Whether any page is searched, or only those of sites that are known by their URL.
+    seconds
+        The longest time for all of it.
 
     Raises
     ------
@@ -115,12 +119,12 @@ def resolve_site(url: str, pass_: Pass, *, scratch: Path, anywhere: bool = True)
             name,
             pass_,
             scratch,
-            seconds=RESOLVE_SECONDS,
+            seconds=seconds,
             more_bytes=MORE_BYTES,
             result_bytes=SITE_BYTES,
         )
     except OutOfTime:
-        raise SiteFailed(f"Finding the video of this page took longer than {RESOLVE_SECONDS:.0f} seconds.") from None
+        raise SiteFailed(f"Finding the video of this page took longer than {seconds:.0f} seconds.") from None
     except OutOfMemory:
         raise SiteFailed("This page is too large to find its video.") from None
     except WorkerDied:

@@ -59,7 +59,7 @@ class Notes:
         starts, ends, values = np.array(sorted(self.heat), dtype=np.float64).T
         which = np.clip(np.searchsorted(starts, times, "right") - 1, 0, len(starts) - 1)
         told = (times >= starts[which]) & (times < ends[which])
-        return np.where(told, values[which], np.median(values))
+        return np.asarray(np.where(told, values[which], np.median(values)), dtype=np.float64)
 
 
 class AnnotatedMedia(Media):

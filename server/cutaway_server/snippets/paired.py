@@ -1,6 +1,7 @@
 """A video whose picture and sound are in two files, as sites offer them.
 
-Comes in: the picture as an open file, and the sound as another. Goes out: one video. The sound's packets get the times at which they are heard with the picture, so that nobody else has to know.
+Comes in: the picture as an open file, and the sound as another. Goes out: one video. The sound's packets get the times
+at which they are heard with the picture, so that nobody else has to know.
 """
 
 from __future__ import annotations
