@@ -57,8 +57,8 @@ def explain_site(error: BaseException, refused: str) -> SiteFailed:
     refused
         The door's word for what it refused last, "" if it refused nothing.
     """
-    exc_info = getattr(error, "exc_info", None)  # of a DownloadError: what it was made of
-    cause = exc_info[1] if exc_info and exc_info[1] is not None else error
+    # A DownloadError is raised while the extractor's own error is handled.
+    cause = error.__context__ if isinstance(error.__context__, ExtractorError) else error
     if isinstance(cause, GeoRestrictedError):
         return SiteFailed(REGION)
     if isinstance(cause, UserNotLive):

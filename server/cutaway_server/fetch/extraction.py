@@ -12,11 +12,12 @@ import functools
 import itertools
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import yt_dlp
 from yt_dlp.globals import all_plugins_loaded
@@ -33,6 +34,7 @@ ANY_PAGE = "Generic"
 
 _log = logging.getLogger(__name__)
 _MAX_PAGE_BYTES = 16 << 20
+_MAX_REQUESTS = 60
 _READ_BYTES = 64 << 10
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 _FORBIDDEN = (
@@ -77,8 +79,8 @@ def extract(url: str, extractor: str, pass_: Pass, scratch: Path) -> Site:
             return formats.describe(info, library.cookiejar.get_cookie_header)
         except SiteFailed:
             raise
-        except _TooLarge:
-            raise SiteFailed("This page is too large to find its video.") from None
+        except _TooMuch as much:
+            raise SiteFailed(str(much)) from None
         except Exception as error:
             if isinstance(error, MemoryError):
                 raise
@@ -87,7 +89,7 @@ def extract(url: str, extractor: str, pass_: Pass, scratch: Path) -> Site:
                 raise SiteFailed(
                     "YouTube needs a JavaScript runtime, and this server has none: deno has to be installed on it."
                 ) from None
-            _log.info("yt-dlp (%s): %.300r", extractor, str(error))
+            _log.info("yt-dlp (%s): %.200s", extractor, re.sub(r"https?:\S+", "<URL>", repr(error)))
             raise explain_site(error, library.refused) from None
 
 
@@ -163,8 +165,8 @@ def _first(info: Any) -> dict[str, Any]:
     raise NoVideo
 
 
-class _TooLarge(BaseException):
-    """An answer is larger than any page. No Exception: yt-dlp would take it for the page's fault and go on."""
+class _TooMuch(BaseException):
+    """A page wants more than any page needs. No Exception: yt-dlp would take it for the page's fault and go on."""
 
 
 class _Silent:
@@ -180,9 +182,13 @@ class _Extracting(yt_dlp.YoutubeDL):  # type: ignore[misc]
     """yt-dlp with bounded answers. ``refused`` is why the door last refused a connection, "" if it did not."""
 
     refused = ""
+    requests = 0
 
     def urlopen(self, req: Any) -> Any:
-        """Open a URL; the answer's body is at most ``_MAX_PAGE_BYTES``, unpacked."""
+        """Open a URL, one of ``_MAX_REQUESTS``; the answer's body is at most ``_MAX_PAGE_BYTES``, unpacked."""
+        self.requests += 1
+        if self.requests > _MAX_REQUESTS:
+            raise _TooMuch("This page leads from one to the next, and to no video.")
         try:
             return _bounded(super().urlopen(req))
         except HTTPError as error:
@@ -207,12 +213,8 @@ def _bounded(response: Any) -> Any:
             data += part
             left -= len(part)
             if left < 0:
-                _give_up()
+                raise _TooMuch("This page is too large to find its video.")
         return bytes(data)
 
     response.read = read_bounded
     return response
-
-
-def _give_up() -> NoReturn:
-    raise _TooLarge

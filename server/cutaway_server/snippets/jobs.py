@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cutaway import protocol
-from cutaway_server.fetch.answers import SourceChanged
+from cutaway_server.fetch.answers import Denied, SourceChanged
 from cutaway_server.fetch.door import Pass
 from cutaway_server.snippets import looks, moments, words
 from cutaway_server.snippets.bounds import Wish
@@ -78,7 +78,17 @@ def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: i
     Fault
         It cannot be fetched or is no video.
     """
-    source, media = find_video(url, pass_, scratch=scratch, max_download=max_download)
+    for last in (False, True):
+        source, media = find_video(url, pass_, scratch=scratch, max_download=max_download)
+        try:
+            return _survey(source, media, limits)
+        except Denied:  # It expired meanwhile: found again, its address is another one.
+            if last:
+                raise
+    raise AssertionError("not reached")
+
+
+def _survey(source: Source, media: Media, limits: Limits) -> Survey:
     with media:
         index = media.index
         count = moments.wanted(index, limits)

@@ -10,6 +10,7 @@ than the worker, and is gone when the call returns, with everything that it star
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import select
@@ -35,7 +36,7 @@ def run_apart(
 ) -> Result:
     """Run ``function(*args)`` in a fork of this process and return what it returns.
 
-    To be called while this process has no other threads.
+    To be called while this process has no other threads but those of codecs at rest.
 
     Parameters
     ----------
@@ -80,6 +81,8 @@ def run_apart(
 
 def _live(writer: int, parent: int, memory: int, seconds: float, call: Callable[[], object]) -> NoReturn:
     status = 1
+    # Garbage of the worker is not collected here: a decoder in it would wait for its threads, which are not forked.
+    gc.freeze()
     try:
         limits.confine(limits.Limits(memory_bytes=memory), parent)
         limits.begin_job(seconds)
