@@ -27,7 +27,7 @@ SLOW = "The page, or what it leads to, could not be reached in time."
 REFUSED = "This page leads to an address that is not public: only the public internet can be fetched from."
 
 _MEMBERS = (
-    r"\b(log|sign)(ged)?.?in\b|login|registered|account|members?\b|membership|subscri(be|ption)|premium|purchase"
+    r"\b(log|sign)(ged)?.?in\b|login|registered|your account|members?\b|membership|subscri(be|ption)|premium|purchase"
     r"|\brent(al|ed)?\b|password|authenti|\bpaid\b|\bpay"
 )
 _REMOVED = (

@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ MAX_CUES = 50_000
 ROLLING_SHARE = 0.3
 """Captions roll when so many of them begin with words of the one before."""
 
+_BETWEEN_BLOCKS = re.compile(rb"(?:\r?\n){2,}")
 _DEMUXERS = {"vtt": "webvtt", "srt": "srt", "ttml": "srt", "dfxp": "srt"}
 
 
@@ -51,8 +53,10 @@ def _demuxed(data: bytes, demuxer: str) -> Iterator[Cue]:
     options = {"format_whitelist": demuxer, "protocol_whitelist": ""}
     try:
         # The library finds neither without its first line right at the beginning.
-        text = io.BytesIO(data.removeprefix(b"\xef\xbb\xbf").lstrip())
-        with av.open(text, "r", format=demuxer, options=options, metadata_errors="replace") as container:
+        data = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if demuxer == "webvtt":
+            data = _timed_blocks(data)
+        with av.open(io.BytesIO(data), "r", format=demuxer, options=options, metadata_errors="replace") as container:
             for packet in container.demux(subtitles=0):
                 if packet.pts is not None and packet.size:
                     base = float(packet.time_base)
@@ -60,6 +64,12 @@ def _demuxed(data: bytes, demuxer: str) -> Iterator[Cue]:
                     yield Cue(start, start + (packet.duration or 0) * base, plain_text(bytes(packet), demuxer))
     except (av.FFmpegError, IndexError):
         return
+
+
+def _timed_blocks(data: bytes) -> bytes:
+    """WebVTT's first block and those with a time; the library gives the file up for one that it does not know."""
+    head, *blocks = _BETWEEN_BLOCKS.split(data)
+    return b"\n\n".join([head, *(block for block in blocks if b"-->" in block), b""])
 
 
 def _json3(data: bytes) -> Iterator[Cue]:
