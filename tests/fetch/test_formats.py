@@ -167,7 +167,7 @@ def raised(error: ExtractorError) -> Exception:
             except ValueError:
                 raise error from None
         except ExtractorError:
-            raise DownloadError("ERROR: something")
+            raise DownloadError("ERROR: something")  # noqa: B904 - as yt-dlp does
     except DownloadError as made:
         return made
 

@@ -42,7 +42,7 @@ def plain_text(data: bytes, codec: str) -> str:
     """The words of one packet of a text track.
 
     Formats: 3GPP timed text (ISO/IEC 14496-17, ``mov_text``: a 16-bit length before the text), SSA/ASS as Matroska
-    stores it (eight comma-separated fields before the text), SubRip (text with tags), WebVTT (with HTML's entities too).
+    stores it (eight comma-separated fields before the text), SubRip (text with tags), WebVTT (and HTML's entities).
     """
     if codec == "mov_text":
         data = data[2 : 2 + int.from_bytes(data[:2], "big")]
