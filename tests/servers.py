@@ -21,6 +21,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -397,7 +398,12 @@ class OpenWorkers(_Threaded):
 
     def job(self, function: Callable[..., T], *args: Any, **named: Any) -> T:
         """Run a top-level function in a worker and return its result."""
-        return self.run(self._workers.run(partial(function, *args, **named), seconds=25))
+        return self.begin(function, *args, **named).result(30)
+
+    def begin(self, function: Callable[..., T], *args: Any, **named: Any) -> Future[T]:
+        """Run a top-level function in a worker; cancelling the future kills the worker."""
+        running = self._workers.run(partial(function, *args, **named), seconds=25)
+        return asyncio.run_coroutine_threadsafe(running, self._loop)
 
 
 class OpenDoor(_Threaded):

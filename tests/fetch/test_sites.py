@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -27,6 +28,7 @@ from cutaway_server.snippets.moments import Limits
 from cutaway_server.work.apart import run_apart
 from cutaway_server.work.limits import Limits as Bounds
 from cutaway_server.work.pool import OutOfMemory, OutOfTime, WorkerDied
+from processes import wait_until
 from servers import Canary, OpenDoor, OpenWorkers, Origin, Resource
 
 MEMORY = 2 << 30
@@ -342,23 +344,33 @@ def test_scripts_end_with_the_job(workers: OpenWorkers, pass_: Pass, tmp_path: P
     with pytest.raises(Exception, match=r"(?s)process|engine|deno|crash|time"):
         workers.job(caged, partial(run_script, script), pass_, tmp_path)
     assert time.monotonic() - before < 12
-    engines = [entry for entry in Path("/proc").glob("[0-9]*/comm") if _comm(entry) == "deno"]
-    mine = [e for e in engines if str(tmp_path) in _environ(e.parent)]
-    assert not mine
+    assert not engines_of(tmp_path)
 
 
-def _comm(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
+def test_scripts_end_with_the_worker(pass_: Pass, tmp_path: Path) -> None:
+    with OpenWorkers(bounds=Bounds(memory_bytes=MEMORY)) as workers:
+        running = workers.begin(caged, partial(run_script, "for (;;) {}"), pass_, tmp_path)
+        wait_until(lambda: bool(engines_of(tmp_path)), 10)
+        running.cancel()
+        wait_until(lambda: not engines_of(tmp_path), 1)
 
 
-def _environ(process: Path) -> str:
-    try:
-        return (process / "environ").read_text(errors="replace")
-    except OSError:
-        return ""
+def engines_of(scratch: Path) -> list[Path]:
+    """The running JavaScript engines of a job, told by their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "comm").read_text().strip() == "deno" and str(scratch) in (process / "environ").read_text():
+                found.append(process)
+    return found
+
+
+def test_a_server_without_pages_has_no_yt_dlp_in_memory() -> None:
+    code = (
+        "import sys; from cutaway_server.snippets.pipeline import PRELOAD; import importlib; "
+        "[importlib.import_module(name) for name in PRELOAD]; print('yt_dlp' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
 # --- a process apart ---------------------------------------------------------------------------------------
