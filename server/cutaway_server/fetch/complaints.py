@@ -25,6 +25,9 @@ GONE = "There is no such video any more, or the site does not show it: it was re
 CHANGED = "The video on this page could not be found, because the site is not built as expected."
 SLOW = "The page, or what it leads to, could not be reached in time."
 REFUSED = "This page leads to an address that is not public: only the public internet can be fetched from."
+NO_SCRIPTS = "YouTube needs a JavaScript runtime, and this server has none: deno has to be installed on it."
+UNEXPLAINED = (CHANGED, GONE, NoVideo().message)
+"""What may be said when the site was merely not understood."""
 
 _MEMBERS = (
     r"\b(log|sign)(ged)?.?in\b|login|registered|your account|members?\b|membership|subscri(be|ption)|premium|purchase"
@@ -71,7 +74,8 @@ def explain_site(error: BaseException, refused: str) -> SiteFailed:
     # Whether it was expected says little; what the site itself told comes with it, though.
     text = str(getattr(cause, "orig_msg", "") or cause)
     text = re.sub(r"https?://\S+|\(caused by .*", " ", text).lower()
-    if network is None and "no video formats" not in text:
+    missing = re.search(r"no video|unsupported|requested format|only images", text)
+    if network is None and not missing:
         for about, words in _ABOUT:
             if re.search(about, text):
                 return SiteFailed(words)
@@ -80,9 +84,7 @@ def explain_site(error: BaseException, refused: str) -> SiteFailed:
         return SiteFailed(_STATUSES.get(status, f"The site answered {status} when it was asked for the video."))
     if network is not None:
         return SiteFailed(SLOW)
-    if "no video" in text or "unsupported" in text:
-        return NoVideo()
-    return SiteFailed(CHANGED)
+    return NoVideo() if missing else SiteFailed(CHANGED)
 
 
 def _network(error: BaseException) -> HTTPError | TransportError | None:

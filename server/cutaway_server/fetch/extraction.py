@@ -24,7 +24,7 @@ from yt_dlp.globals import all_plugins_loaded
 from yt_dlp.networking.exceptions import HTTPError, ProxyError
 
 from cutaway_server.fetch import formats
-from cutaway_server.fetch.complaints import explain_site
+from cutaway_server.fetch.complaints import NO_SCRIPTS, UNEXPLAINED, explain_site
 from cutaway_server.fetch.door import REFUSED_FIELD, Pass
 from cutaway_server.fetch.sites import NoVideo, Site, SiteFailed
 from cutaway_server.work import limits
@@ -71,7 +71,7 @@ def extract(url: str, extractor: str, pass_: Pass, scratch: Path) -> Site:
         There is none, or it cannot be had.
     """
     engine = javascript_engine()
-    _confine(pass_, engine, scratch)
+    _confine(pass_, engine, scratch.absolute())
     with _Extracting(_options(pass_, engine)) as library:
         try:
             info = library.extract_info(url, download=False, ie_key=extractor)
@@ -84,13 +84,12 @@ def extract(url: str, extractor: str, pass_: Pass, scratch: Path) -> Site:
         except Exception as error:
             if isinstance(error, MemoryError):
                 raise
-            if engine is None and extractor.startswith("Youtube"):
-                _log.warning("no JavaScript engine, which YouTube needs: install yt-dlp[default,deno]")
-                raise SiteFailed(
-                    "YouTube needs a JavaScript runtime, and this server has none: deno has to be installed on it."
-                ) from None
             _log.info("yt-dlp (%s): %.200s", extractor, re.sub(r"https?:\S+", "<URL>", repr(error)))
-            raise explain_site(error, library.refused) from None
+            fault = explain_site(error, library.refused)
+            if engine is None and extractor.startswith("Youtube") and fault.message in UNEXPLAINED:
+                _log.warning("no JavaScript runtime, which YouTube needs: install yt-dlp[default,deno]")
+                fault = SiteFailed(NO_SCRIPTS)
+            raise fault from None
 
 
 def javascript_engine() -> str | None:

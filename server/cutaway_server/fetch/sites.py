@@ -3,7 +3,7 @@
 Comes in: a URL that is no video file, and a pass. Goes out: a :class:`Site`, a picklable value of bounded size, or a
 :class:`Fault` in words. yt-dlp has no protection of its own, so it runs in a process of its own, forked from the
 worker (:mod:`cutaway_server.work.apart`), confined by :mod:`cutaway_server.fetch.extraction`; it is imported when the
-first page is asked for (0.7 s of processor time and 45 MB, once for each worker) and not before.
+first page is asked for (0.6 s of processor time and 27 MB, once for each worker) and not before.
 """
 
 from __future__ import annotations
