@@ -6,7 +6,6 @@ import gzip
 import os
 import pickle
 import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -330,34 +329,6 @@ def test_a_budget_that_is_too_small(origin: Origin, tmp_path: Path) -> None:
             resolve(url, pass_, scratch=tmp_path, max_download=MIB)
         with pytest.raises(FetchFailed, match="More data"):
             resolve(url, pass_, scratch=tmp_path, max_download=MIB)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test",
-    ]
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / "key"), "-out", str(folder / "crt")]
-    try:
-        subprocess.run([*command, *names], check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("needs the openssl command")
-    both = folder / "both.pem"
-    both.write_bytes((folder / "key").read_bytes() + (folder / "crt").read_bytes())
-    return both
 
 
 @pytest.fixture

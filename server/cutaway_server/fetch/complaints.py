@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from yt_dlp.networking.exceptions import HTTPError, TransportError
+from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, TransportError
 from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnsupportedError, UserNotLive
 
 from cutaway_server.fetch.sites import NoVideo, SiteFailed
@@ -23,7 +23,8 @@ AGE = "This video is restricted by age: it needs a login, which is not supported
 ROBOT = "The site takes this server for a robot and refuses to show the video. Try again later."
 GONE = "There is no such video any more, or the site does not show it: it was removed, or never existed."
 CHANGED = "The video on this page could not be found, because the site is not built as expected."
-SLOW = "The page, or what it leads to, could not be reached in time."
+UNREACHED = "The page, or what it leads to, could not be reached, or did not answer in time."
+CERTIFICATE = "The page, or what it leads to, has a TLS certificate that cannot be verified."
 REFUSED = "This page leads to an address that is not public: only the public internet can be fetched from."
 NO_SCRIPTS = "YouTube needs a JavaScript runtime, and this server has none: deno has to be installed on it."
 UNEXPLAINED = (CHANGED, GONE, NoVideo().message)
@@ -67,7 +68,7 @@ def explain_site(error: BaseException, refused: str) -> SiteFailed:
     if isinstance(cause, UserNotLive):
         return SiteFailed(LIVE)
     if refused in ("address", "host"):
-        return SiteFailed(REFUSED if refused == "address" else SLOW)
+        return SiteFailed(REFUSED if refused == "address" else UNREACHED)
     if isinstance(cause, UnsupportedError):
         return NoVideo()
     network = _network(cause) or _network(error)
@@ -83,7 +84,7 @@ def explain_site(error: BaseException, refused: str) -> SiteFailed:
         status = network.status
         return SiteFailed(_STATUSES.get(status, f"The site answered {status} when it was asked for the video."))
     if network is not None:
-        return SiteFailed(SLOW)
+        return SiteFailed(CERTIFICATE if isinstance(network, CertificateVerifyError) else UNREACHED)
     return NoVideo() if missing else SiteFailed(CHANGED)
 
 

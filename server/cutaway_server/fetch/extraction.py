@@ -117,6 +117,7 @@ def _options(pass_: Pass, engine: str | None) -> dict[str, Any]:
         "extract_flat": False,
         "format": "bestvideo*/bestaudio/best",
         "check_formats": False,
+        "geo_bypass": False,
         "socket_timeout": 6.0,
         "retries": 1,
         "extractor_retries": 1,

@@ -3,8 +3,8 @@ with that process.
 
 Comes in: a function, its arguments and limits. Goes out: what it returns or raises. The process is forked from the
 worker, so all that is imported is there at once; it belongs to the worker's process group, has less memory and time
-than the worker, and is gone when the call returns, with everything that it started under
-:mod:`cutaway_server.work.limits`.
+than the worker, and is gone when the call returns; what it started under :mod:`cutaway_server.work.limits` is killed
+with it.
 """
 
 from __future__ import annotations
