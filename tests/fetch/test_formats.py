@@ -128,6 +128,7 @@ def test_what_is_odd_is_left_out() -> None:
         {"start_time": 5, "end_time": 2, "title": "backwards"},
         {"start_time": float("nan"), "end_time": float("inf")},
         {"start_time": "1", "end_time": None},
+        {"start_time": 1, "end_time": 10**400},
         "no",
     ]
     site = described(

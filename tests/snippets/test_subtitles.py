@@ -118,6 +118,7 @@ FILE = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd"
         b"#EXTM3U\nfile:///etc/passwd\n",
         b'{"events": [{"segs": 3}, 4, {"tStartMs": 1e999, "segs": [{"utf8": 5}]}]}',
         b"[" * 100_000,
+        b'{"events": [{"tStartMs": 1' + b"0" * 400 + b', "dDurationMs": 5, "segs": [{"utf8": "late"}]}]}',
         f'{BOMB}]><tt><body><div><p begin="1s" end="2s">&j;</p></div></body></tt>'.encode(),
         f'{FILE}<tt><body><div><p begin="1s" end="2s">&a;</p></div></body></tt>'.encode(),
         b"00:00:09.000 --> 00:00:01.000\nbackwards\n",

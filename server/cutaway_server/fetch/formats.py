@@ -7,7 +7,6 @@ rather a file than a playlist, and rather one file than two.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -28,6 +27,7 @@ MAX_FIELDS = 32
 MAX_FIELD_CHARACTERS = 4_096
 MAX_TITLE, MAX_DESCRIPTION, MAX_INLINE_CAPTIONS = 500, 5_000, 512 << 10
 MAX_CHAPTERS = 1_000
+MAX_NUMBER = 1e12
 CAPTION_KINDS = ("vtt", "srt", "json3", "ttml", "dfxp")
 """In order of preference."""
 
@@ -54,7 +54,7 @@ def describe(info: Info, cookies: Cookies) -> Site:
     if info.get("live_status") in ("is_live", "is_upcoming") or info.get("is_live"):
         raise SiteFailed(LIVE)
     formats = [f for f in (info.get("formats") or [info])[:MAX_FORMATS] if isinstance(f, dict)]
-    choices = tuple(_choices([f for f in formats if not f.get("has_drm")], cookies))
+    choices = tuple(_choices([f for f in formats if f.get("has_drm") is not True], cookies))
     if not choices:
         raise SiteFailed(PROTECTED) if any(f.get("has_drm") for f in formats) else NoVideo()
     return Site(
@@ -192,8 +192,8 @@ def _spans(raw: object) -> Iterator[tuple[float, float, Info]]:
 
 
 def _number(value: object) -> float:
-    """A finite number; 0 for everything else."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+    """A number of a size that means something; 0 for everything else."""
+    return float(value) if isinstance(value, int | float) and abs(value) < MAX_NUMBER else 0.0
 
 
 def _text(value: object) -> str:

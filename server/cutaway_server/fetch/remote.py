@@ -37,7 +37,8 @@ _FIRST_BYTES = 64 * 1024
 _MAX_REDIRECTS = 5
 _FIRST_SECONDS = 20.0
 _DOWNLOAD_SECONDS = 40.0
-_HEAD_BYTES = 1024
+_HEAD_BYTES = 4096
+_ROOT = re.compile(rb"<([A-Za-z_][^\s/>]*)[\s/>]")
 _EVERYWHERE = frozenset({"user-agent", "accept", "accept-language", "range"})
 """Fields that any server may see; what else there is may be a secret, or is about the page it was given by."""
 
@@ -221,11 +222,14 @@ class _Opening:
             raise too_large
         self.line.extend(self.download_seconds)
         size = 0
+        head = bytearray()
         with tempfile.NamedTemporaryFile(dir=self.scratch, prefix="source-", delete=False) as copy:
             try:
                 for chunk in _body(response):
-                    if not size and _is_markup(chunk):
-                        raise WebPage
+                    if len(head) < _HEAD_BYTES:
+                        head += chunk[:_HEAD_BYTES]
+                        if _is_markup(head):
+                            raise WebPage
                     size += len(chunk)
                     if size > self.max_download:
                         raise too_large
@@ -253,10 +257,15 @@ def _kind(response: httpcore2.Response) -> str:
     return answers.field(response, "Content-Type").partition(";")[0].strip().lower()
 
 
-def _is_markup(data: bytes | bytearray) -> bool:
-    """Whether these first bytes are those of a page or a feed; no file of video begins like them."""
-    head = bytes(data[:_HEAD_BYTES]).removeprefix(b"\xef\xbb\xbf").lstrip()
-    return head.startswith(b"<") and not re.search(rb"<(MPD|svg)\b", head)
+def _is_markup(head: bytes | bytearray) -> bool:
+    """Whether these first bytes are those of a page or a feed, as far as they tell; no file of video begins so."""
+    text = bytes(head[:_HEAD_BYTES]).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text.startswith(b"<"):
+        return False
+    root = _ROOT.search(text)
+    if root is None:
+        return len(head) >= _HEAD_BYTES
+    return root[1].rpartition(b":")[2] not in (b"MPD", b"svg")
 
 
 def for_server(fields: Fields, url: str, target: str) -> Fields:

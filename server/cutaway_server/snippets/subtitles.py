@@ -20,6 +20,7 @@ import av
 from cutaway_server.snippets.captions import Cue, plain_text
 
 MAX_CUES = 50_000
+MAX_MILLISECONDS = 1e12
 ROLLING_SHARE = 0.3
 """Captions roll when so many of them begin with words of the one before."""
 
@@ -85,7 +86,7 @@ def _json3(data: bytes) -> Iterator[Cue]:
 
 
 def _seconds(milliseconds: Any) -> float:
-    good = isinstance(milliseconds, int | float) and math.isfinite(milliseconds)
+    good = isinstance(milliseconds, int | float) and abs(milliseconds) < MAX_MILLISECONDS
     return milliseconds / 1000 if good else 0.0
 
 
