@@ -31,7 +31,7 @@ from cutaway_server.snippets.subtitles import read_cues
 
 WHOSE = "The server that has this page's video"
 CAPTION_BYTES = 4 << 20
-CAPTION_SECONDS = 6.0
+CAPTION_SECONDS = 4.0
 TRYING_SECONDS = 15.0
 """After so much time no further way to get a page's video is tried."""
 
