@@ -115,7 +115,9 @@ def find_again(url: str, known: Index, pass_: Pass, scratch: Path, max_download:
     """
     source, media = find_video(url, pass_, scratch=scratch, max_download=max_download)
     with media:
-        if not np.array_equal(media.index.keyframe_positions, known.keyframe_positions):
+        now = media.index
+        same = np.array_equal(now.keyframe_ticks, known.keyframe_ticks)
+        if not (same and np.array_equal(now.keyframe_positions, known.keyframe_positions)):
             raise SourceChanged("The video changed on the server while it was being read: try again.")
     return source
 
