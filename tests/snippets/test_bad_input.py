@@ -35,10 +35,9 @@ def corrupted(films: Films, *, seed: int, count: int, part: str) -> bytes:
 PLAYLISTS = {
     "concat": "ffconcat version 1.0\nfile URL\n",
     "sdp": "v=0\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
-    "html": '<!DOCTYPE html><html><video src="URL"></video></html>',
     "svg": '<svg xmlns="http://www.w3.org/2000/svg"><image href="URL"/></svg>',
 }
-WORDS = {"html": "web page", "svg": "XML"}
+WORDS = {"svg": "XML"}
 
 BODIES: dict[str, tuple[Body, str]] = {
     "random": (lambda films: random.Random(1).randbytes(200_000), "not a video file"),

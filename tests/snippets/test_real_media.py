@@ -21,7 +21,7 @@ ENDS = {
     "awkward/black_silent_25s.mp4": "nothing",
     "awkward/d_bitflips.mp4": "snippets",
     "awkward/d_empty.mp4": "empty",
-    "awkward/d_html_named.mp4": "web page",
+    "awkward/d_html_named.mp4": "no video on this page",
     "awkward/d_long_gop_60s.mp4": "snippets",
     "awkward/d_odd_321x181.webm": "snippets",
     "awkward/d_one_second.mp4": "snippets",

@@ -10,7 +10,7 @@ All times are seconds from the start of the presentation (the container's ``star
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import av
 import numpy as np
@@ -105,6 +105,10 @@ class Index:
     audio_rate: Floats
     segmented: bool = False
     """From a playlist: the keyframes are where segments begin, wherever shots do, and ``video_rate`` is coarse."""
+    description: str = ""
+    """What the page around the video says about it."""
+    heat: Floats = field(default_factory=lambda: np.zeros(0))
+    """How often each bin is watched, 0 to 1; empty if nobody says."""
 
     @property
     def gop_seconds(self) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cutaway import protocol
+from cutaway_server.fetch.answers import Denied, SourceChanged
 from cutaway_server.fetch.door import Pass
 from cutaway_server.snippets import looks, moments, words
 from cutaway_server.snippets.bounds import Wish
@@ -21,7 +22,8 @@ from cutaway_server.snippets.cut import Clip, Declined, Order, SecondBest, cut
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.moments import Candidate, Limits, Moment
-from cutaway_server.snippets.source import Source, find_source
+from cutaway_server.snippets.sites import find_video
+from cutaway_server.snippets.source import Source
 
 FIRST_LOOKS = 5
 """Candidates that are looked at before the first snippet is chosen."""
@@ -76,7 +78,17 @@ def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: i
     Fault
         It cannot be fetched or is no video.
     """
-    source, media = find_source(url, pass_, scratch=scratch, max_download=max_download)
+    for last in (False, True):
+        source, media = find_video(url, pass_, scratch=scratch, max_download=max_download)
+        try:
+            return _survey(source, media, limits)
+        except Denied:  # It expired meanwhile: found again, its address is another one.
+            if last:
+                raise
+    raise AssertionError("not reached")
+
+
+def _survey(source: Source, media: Media, limits: Limits) -> Survey:
     with media:
         index = media.index
         count = moments.wanted(index, limits)
@@ -91,6 +103,23 @@ def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: i
         # The others keep a full territory: it is only the first snippet that must not take too much.
         found = moments.territories(ordered[:1], index, limits)
         return Survey(source, index, count, _placed(found[0], index), tuple(seen), False)
+
+
+def find_again(url: str, known: Index, pass_: Pass, scratch: Path, max_download: int) -> Source:
+    """Find a video once more, because what was found refuses to be read on: addresses of sites expire.
+
+    Raises
+    ------
+    Fault
+        It cannot be found any more, or is another one than before.
+    """
+    source, media = find_video(url, pass_, scratch=scratch, max_download=max_download)
+    with media:
+        now = media.index
+        same = np.array_equal(now.keyframe_ticks, known.keyframe_ticks)
+        if not (same and np.array_equal(now.keyframe_positions, known.keyframe_positions)):
+            raise SourceChanged("The video changed on the server while it was being read: try again.")
+    return source
 
 
 def plan(known: Survey, limits: Limits) -> list[Moment]:

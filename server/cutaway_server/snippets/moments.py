@@ -29,6 +29,8 @@ TEXT_ROOM_SECONDS = 8.0
 CANDIDATES_PER_MOMENT = 3
 OPENING_SHARE, CLOSING_SHARE = 0.08, 0.2
 """Where opening and closing credits are looked for."""
+HEAT_WEIGHT = 0.5
+"""What others watch again: a sign like the others, since the peak of a video may be one joke in it."""
 SAME_PROFILE = 0.08
 """Stretches whose bytes per second differ by less, relative to their sum, show the same thing again."""
 LEAST_PAGES = 3
@@ -118,12 +120,15 @@ def interest(index: Index, length: float) -> Floats:
     edges = np.arange(bins + 1) * index.bin_seconds
     early = early_keyframes(index)
     score = score + 0.3 * robust_scores(np.histogram(early, edges)[0])
+    if len(index.heat) == bins:
+        score = score + HEAT_WEIGHT * robust_scores(index.heat)
     width = max(round(length / index.bin_seconds), 1)
     # 'same' pads with zeros, so divide by how much of the window is inside the video.
     kernel = np.ones(min(width, bins))
     score = np.convolve(score, kernel, "same") / np.convolve(np.ones(bins), kernel, "same")
-    # A snippet does well to begin where a shot does.
-    score = score + 0.35 * (np.histogram(early + length / 2, edges)[0] > 0)
+    # A snippet does well to begin where a shot or a chapter does.
+    for begin in early, np.array([c.start for c in index.chapters[1:]]):
+        score = score + 0.35 * (np.histogram(begin + length / 2, edges)[0] > 0)
     if index.duration > 60:
         times = (np.arange(bins) + 0.5) * index.bin_seconds
         score = score - 1.0 * (times < min(0.03 * index.duration, 20.0) + length / 2)

@@ -18,7 +18,9 @@ from Cryptodome.Util.Padding import unpad
 from cutaway_server.fetch.answers import FetchFailed
 from cutaway_server.fetch.dial import Line
 from cutaway_server.fetch.door import Pass
+from cutaway_server.fetch.remote import Fields, for_server
 from cutaway_server.fetch.resource import Resource, fetch
+from cutaway_server.fetch.urls import check_url
 from cutaway_server.snippets.segments import Cipher, Part, Segment
 
 CONNECTIONS = 10
@@ -51,16 +53,18 @@ class Parts:
     ----------
     pass_
         The job's way through the door.
-    fields
-        Header fields that the site wants with every request.
+    home, fields
+        Where the stream's playlist is, and the header fields that its server wants to see; other servers see only
+        harmless ones.
     held
         Initialisation sections and keys that are here already.
     """
 
-    def __init__(self, pass_: Pass, fields: Mapping[str, str], held: Mapping[Part, bytes]) -> None:
+    def __init__(self, pass_: Pass, home: str, fields: Fields, held: Mapping[Part, bytes]) -> None:
         self._line = Line(pass_, connections=CONNECTIONS)
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="parts")
-        self._fields = dict(fields)
+        self._home = home
+        self._fields = fields
         self._held = dict(held)
         self._under_way: dict[Part, Future[bytes]] = {}
         self._lock = threading.Lock()
@@ -143,17 +147,18 @@ class Parts:
         return Head(self._decrypted(got.data, part.cipher, whole=whole), total)
 
     def _fetch(self, part: Part, max_bytes: int) -> Resource:
+        url = check_url(part.url)
         for again in (True, False):
             began = time.monotonic()
             try:
                 return fetch(
                     self._line,
-                    part.url,
+                    url,
                     max_bytes=max_bytes,
                     seconds=FETCH_SECONDS,
                     start=part.start,
                     stop=part.stop,
-                    fields=self._fields,
+                    fields=dict(for_server(self._fields, self._home, url)),
                     whose=WHOSE,
                 )
             except FetchFailed as fault:

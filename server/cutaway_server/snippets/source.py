@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.ranges import FetchFailed, RemoteFile, resolve
+from cutaway_server.fetch.remote import Fields
 from cutaway_server.snippets.container import ContainerMedia
 from cutaway_server.snippets.files import NoIndex
 from cutaway_server.snippets.index import Index
@@ -46,17 +47,28 @@ class FileSource(Source):
             raise
 
 
-def find_source(url: str, pass_: Pass, *, scratch: Path, max_download: int) -> tuple[Source, Media]:
+def find_source(
+    url: str, pass_: Pass, *, scratch: Path, max_download: int, fields: Fields = (), whose: str = ""
+) -> tuple[Source, Media]:
     """Find out what is behind a URL, and open it.
+
+    Parameters
+    ----------
+    fields
+        Header fields that its server wants to see.
+    whose
+        What the server is called in messages; by default its name, which the client gave.
 
     Raises
     ------
+    WebPage
+        It is a page; :mod:`~cutaway_server.snippets.sites` may find a video there.
     Fault
         The URL is refused, its server fails, or what it sends is no video.
     """
-    file = resolve(url, pass_, scratch=scratch, max_download=max_download)
+    file = resolve(url, pass_, scratch=scratch, max_download=max_download, fields=fields, whose=whose)
     if is_playlist(_beginning(file)):
-        stream = open_stream(_playlist(file), file.url, pass_)
+        stream = open_stream(_playlist(file), file.url, pass_, fields=file.fields)
         return stream.source(), stream
     try:
         media = FileSource(file).open()

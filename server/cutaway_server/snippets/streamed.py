@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import av
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cutaway_server.errors import Fault
 from cutaway_server.fetch.door import Pass
+from cutaway_server.fetch.remote import Fields
 from cutaway_server.snippets.captions import Cue
 from cutaway_server.snippets.index import MAX_BINS, AudioTrack, Index
 from cutaway_server.snippets.media import Media, Source
@@ -54,18 +55,19 @@ class StreamSource(Source):
     """An HLS or DASH stream: the tracks that are read, and what is needed with every opening."""
 
     pass_: Pass
+    url: str
     choice: Choice
-    fields: tuple[tuple[str, str], ...] = ()
+    fields: Fields = field(default=(), repr=False)
     held: tuple[tuple[Part, bytes], ...] = ()
     origins: tuple[tuple[int, float], ...] = ()
     """For each run whose beginning was read, the timestamp (seconds) of the presentation's beginning."""
 
     def open(self, index: Index | None = None) -> StreamMedia:
         """Open the stream. Without an index, one is made from a few segments."""
-        return StreamMedia(self, index, Parts(self.pass_, dict(self.fields), dict(self.held)))
+        return StreamMedia(self, index, Parts(self.pass_, self.url, self.fields, dict(self.held)))
 
 
-def open_stream(data: bytes, url: str, pass_: Pass, *, fields: tuple[tuple[str, str], ...] = ()) -> StreamMedia:
+def open_stream(data: bytes, url: str, pass_: Pass, *, fields: Fields = ()) -> StreamMedia:
     """Open a stream.
 
     Parameters
@@ -73,16 +75,16 @@ def open_stream(data: bytes, url: str, pass_: Pass, *, fields: tuple[tuple[str, 
     data, url
         Its playlist, and where that really is.
     fields
-        Header fields that the site wants with every request.
+        Header fields that its server wants to see.
 
     Raises
     ------
     Fault
         The playlist cannot be read, is live or protected, or what it names cannot be fetched.
     """
-    parts = Parts(pass_, dict(fields), {})
+    parts = Parts(pass_, url, fields, {})
     try:
-        source = StreamSource(pass_, read_playlist(data, url, parts), fields)
+        source = StreamSource(pass_, url, read_playlist(data, url, parts), fields)
     except BaseException:
         parts.close()
         raise
