@@ -11,7 +11,9 @@ from pathlib import Path
 import av
 import pytest
 
-from servers import Canary, Origin, Resource
+from cutaway_server.fetch.guard import Policy
+from cutaway_server.snippets.streamed import open_stream
+from servers import Canary, OpenDoor, Origin, Resource
 from snippets import film
 from snippets.films import Films
 from snippets.streams import JOINT, WRAPS_AT, Streams
@@ -176,6 +178,31 @@ def test_connections_that_break_are_made_again(watched: Watched, films: Films, s
     for path in streams["hls_silent"].parent.glob("*.ts"):
         watched.origin.serve(f"hls_silent/{path.name}", Resource(path, reset_after=1000, resets=1))
     check_clips(watched.ask(url, **ASKED), films["silent.mp4"])
+
+
+def test_what_a_site_sets_is_told_only_to_its_server(streams: Streams) -> None:
+    """The playlist's server sees the cookie, that of the segments does not."""
+    playlist = streams["hls_silent"]
+    with Origin() as home, Origin() as elsewhere:
+        url = home.serve("film.m3u8", b"")
+        moved = re.sub(r"(film-\d+\.ts)", elsewhere.url(r"\1"), playlist.read_text())
+        moved = moved.replace(
+            elsewhere.url("film-000.ts"), home.serve("film-000.ts", playlist.with_name("film-000.ts"))
+        )
+        for path in playlist.parent.glob("*.ts"):
+            elsewhere.serve(path.name, path)
+        allowed = Policy(allow_addresses=(*home.policy.allow_addresses, *elsewhere.policy.allow_addresses))
+        fields = (("Cookie", "secret=1"), ("Accept-Language", "en"))
+        with (
+            OpenDoor(allowed) as door,
+            door.admit() as pass_,
+            open_stream(moved.encode(), url, pass_, fields=fields) as media,
+        ):
+            assert media.window(1, 9.0).video
+        assert all(seen.headers.get("cookie") == "secret=1" for seen in home.requests)
+        assert elsewhere.requests
+        assert not any("cookie" in seen.headers for seen in elsewhere.requests)
+        assert all(seen.headers["accept-language"] == "en" for seen in elsewhere.requests)
 
 
 # --- hostile ---------------------------------------------------------------------------------------------------
