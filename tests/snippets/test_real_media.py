@@ -32,7 +32,6 @@ ENDS = {
     "awkward/frag_51.mp4": "snippets",
     "awkward/h264_1080p_6min_lowbitrate.mp4": "nothing",
     "awkward/hevc_1080p.mp4": "snippets",
-    "awkward/hls_chapters/index.m3u8": "HLS",
     "awkward/malformed_free_box.mp4": "not a video file",
     "awkward/mkv_chapters.mkv": "snippets",
     "awkward/mkv_srt.mkv": "snippets",

@@ -101,7 +101,8 @@ def store(window: Window, path: Path) -> str:
 
     MP4 and MOV keep exact timestamps; Matroska (in milliseconds) takes all the rest.
     """
-    kinds = ("mp4", "mov", "matroska") if "mov" in window.video_stream.container.format.name else ("matroska",)
+    exact = any(kind in window.video_stream.container.format.name for kind in ("mov", "mpegts"))
+    kinds = ("mp4", "mov", "matroska") if exact else ("matroska",)
     for kind in kinds:
         try:
             _store(window, path, kind)

@@ -107,6 +107,8 @@ class Index:
     """What the page around the video says about it."""
     heat: Floats = field(default_factory=lambda: np.zeros(0))
     """How often each bin is watched, 0 to 1; empty if nobody says."""
+    segmented: bool = False
+    """From a playlist: the keyframes are where segments begin, wherever shots do, and ``video_rate`` is coarse."""
 
     @property
     def gop_seconds(self) -> float:

@@ -156,10 +156,11 @@ def plan(known: Survey, limits: Limits) -> list[Moment]:
 def look_at(media: Media, places: Sequence[Candidate], limits: Limits, *, listen: bool) -> list[Candidate]:
     """Look at the keyframe nearest to each candidate, listen there, and read its captions."""
     index = media.index
-    keys = [int(np.abs(index.keyframe_times - c.anchor).argmin()) for c in places]
+    keys = [_nearest(index, c.anchor) for c in places]
     pictures = {}
-    for key, frame in media.keyframes(sorted(set(keys))):
+    for key, frame in media.keyframes(sorted({key for around in keys for key in around})):
         pictures[key] = looks.look_at(frame, float(index.keyframe_times[key]))
+    seen = [[pictures[key] for key in around if key in pictures] for around in keys]
     half = LISTEN_SECONDS / 2
     levels: list[float | None] = [None] * len(places)
     if listen:
@@ -168,9 +169,19 @@ def look_at(media: Media, places: Sequence[Candidate], limits: Limits, *, listen
     reach = limits.length / 2 + moments.room(index)
     told = media.cues([(c.anchor - reach, c.anchor + reach) for c in places])
     return [
-        replace(place, look=pictures.get(key), level=level, sentences=tuple(_near(sentences(cues), place, limits)))
-        for place, key, level, cues in zip(places, keys, levels, told, strict=True)
+        replace(
+            place,
+            look=next((look for look in around if look.page), around[0] if around else None),
+            level=level,
+            sentences=tuple(_near(sentences(cues), place, limits)),
+        )
+        for place, around, level, cues in zip(places, seen, levels, told, strict=True)
     ]
+
+
+def _nearest(index: Index, anchor: float) -> list[int]:
+    """The keyframe to look at; two where they are far apart, lest one shows what is before the credits."""
+    return [int(key) for key in np.argsort(np.abs(index.keyframe_times - anchor))[: 2 if index.segmented else 1]]
 
 
 def _near(said: Sequence[Sentence], place: Candidate, limits: Limits) -> list[Sentence]:
