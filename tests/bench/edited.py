@@ -115,7 +115,7 @@ def _drawn_shot(random: Random, frames: int = 120) -> Shot:
         rows = np.clip((start[0] + speed[0] * n + y[:, 0] * zoom[n]).astype(int), 0, tall - 1)
         columns = np.clip((start[1] + speed[1] * n + x[0] * zoom[n]).astype(int), 0, wide - 1)
         seen = texture[:, rows][:, :, columns]
-        at = (place + step * n) % (HEIGHT, WIDTH)
+        at = (place + step * n) % (HEIGHT + 2 * size, WIDTH + 2 * size) - size  # it comes back on the other side
         inside = np.hypot(y - at[0], x - at[1]) < size
         luma = np.where(inside, thing, seen[0]) + random.normal(0, 2, (HEIGHT, WIDTH))
         pictures.append(_picture(luma, seen[1, ::2, ::2], seen[2, ::2, ::2]))

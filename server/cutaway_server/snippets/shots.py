@@ -52,9 +52,9 @@ class Signature:
         return self.brightness * 255 < _BLACK_LUMA and self.contrast * 255 < _PLAIN_CONTRAST
 
     @property
-    def white(self) -> bool:
-        """All is white."""
-        return self.brightness * 255 > _WHITE_LUMA and self.contrast * 255 < _PLAIN_CONTRAST
+    def plain(self) -> bool:
+        """There is nothing but one colour."""
+        return self.contrast * 255 < (_PLAIN_CONTRAST if self.brightness * 255 > _WHITE_LUMA else _PLAIN_CONTRAST / 2)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _pictures(shots: Shots, frame_seconds: float) -> Pictures:
     luma = luma.reshape(-1, _ROWS // 2, 2, _COLUMNS // 2, 2).mean((2, 4)).reshape(len(fields), -1)
     contrast = luma.std(1, keepdims=True) + _LEAST_CONTRAST
     form = np.hstack((luma - luma.mean(1, keepdims=True), chroma - 128 / 255)) / contrast
-    colour = [int(s.white) - int(s.black) for s in signatures]
+    colour = [-1 if s.black else int(s.plain) for s in signatures]
     return Pictures(np.hstack((luma, chroma)), form, shots.differences(), np.array(colour, np.int8), frame_seconds)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +31,20 @@ OUTLIERS = 2
 """Steps among these that may be large: there is a flash beside the cut."""
 LEAST_STEP = 0.07
 LEAST_RATIO = 3.0
-LEAST_LEAD = 2.0
-LEAST_CUT_FORM = 0.25
-"""Frames of two shots differ at least as much in form."""
+"""A cut's step in usual ones."""
+LEAST_LEAD = 1.5
+"""The same in the largest usual one."""
+LEAST_SUDDENNESS = 1.4
+"""A cut's step in the larger one beside it: explosions grow for some frames."""
+LEAST_CUT_FORM = 0.2
+"""Two shots differ at least as much in form."""
+LEAST_CUT_SCORE = 0.6
 FLASH_FRAMES = 3
 RETURN_FRAMES = 30
 """Within so many frames an explosion is over."""
-RETURN_SHARE = 0.5
+LEAST_STAY_CUT = 0.47
+LEAST_STAY = 0.55
+"""How far from the old shot the new one stays, as a share of the change."""
 FADE_FRAMES = 50
 FADE_RISE = 1.05
 """How much farther from its colour a fading picture is after four frames."""
@@ -49,9 +57,11 @@ STEADY_FRAMES = 8
 MOST_UNSTEADY = 0.3
 """How much a shot may move before or after a transition, as a share of the change."""
 MOST_EXCESS = 0.3
+"""How much longer than straight the way over a frame in between may be."""
 LEAST_FORM = 0.33
 LEAST_CHANGE = 0.05
 MOST_STEP = 0.5
+"""The share of a gradual change that one step may have."""
 DETOUR_FRAMES = 20
 """In so many frames, motion may double the way from one end to the other."""
 
@@ -67,7 +77,7 @@ class Pictures:
     steps: NDArray[np.float64]
     """How much each differs from the one before, 0 to 1."""
     colour: NDArray[np.int8]
-    """-1 where all is black, 1 where all is white, else 0."""
+    """-1 where all is black, 1 where all is of another colour, else 0."""
     frame_seconds: float
 
     def __len__(self) -> int:
@@ -84,7 +94,12 @@ def find(pictures: Pictures) -> list[tuple[int, int]]:
         for start, end in search(pictures, taken):
             taken[start : end + 1] = True
             found.append((start, end))
-    return sorted(found)
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(found):
+        if joined and start < joined[-1][1]:  # A title between two fades may have no frame that neither has touched.
+            start, end = joined[-1][0], max(joined.pop()[1], end)
+        joined.append((start, end))
+    return joined
 
 
 # --- hard cuts -------------------------------------------------------------------------------------------------------
@@ -93,35 +108,48 @@ def find(pictures: Pictures) -> list[tuple[int, int]]:
 def _cuts(pictures: Pictures, taken: Flags) -> list[tuple[int, int]]:
     form = np.zeros(len(pictures))
     form[1:] = np.abs(np.diff(pictures.form, axis=0)).mean(1)
-    jumps = [int(n) for n in np.flatnonzero(pictures.steps >= LEAST_STEP) if _stands_out(pictures.steps, n)]
-    return [
-        (n, n)
-        for n in jumps
-        if not taken[n] and form[n] >= LEAST_CUT_FORM and _stands_out(form, n) and not _back(pictures, n - 1, n, jumps)
-    ]
+    jumps = [n for n in np.flatnonzero(pictures.steps >= LEAST_STEP).tolist() if _stands_out(pictures.steps, n)]
+    new = [n for n in jumps if not taken[n] and _new_form(form, n)]
+    return [(n, n) for n in new if sum(_returns(pictures, n - 1, n, jumps)) / 2 >= LEAST_STAY_CUT]
+
+
+def _usual(steps: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """The steps around one, ascending, without those that a flash could have made."""
+    around = np.concatenate((steps[max(n - NEIGHBOURS, 1) : n], steps[n + 1 : n + 1 + NEIGHBOURS]))
+    return np.sort(around)[: max(len(around) - OUTLIERS, 1)]
 
 
 def _stands_out(steps: NDArray[np.float64], n: int) -> bool:
-    around = np.concatenate((steps[max(n - NEIGHBOURS, 1) : n], steps[n + 1 : n + 1 + NEIGHBOURS]))
-    usual = np.sort(around)[: max(len(around) - OUTLIERS, 1)]
+    usual = _usual(steps, n)
     return bool(len(usual) and steps[n] >= max(LEAST_RATIO * max(usual.mean(), 0.008), LEAST_LEAD * usual[-1]))
 
 
-def _back(pictures: Pictures, before: int, after: int, jumps: Sequence[int]) -> bool:
-    """Whether a picture from just before the change is seen again later, or one from just after was seen earlier.
+def _new_form(form: NDArray[np.float64], n: int) -> bool:
+    """The form changes: clearly where little moves, much where much does."""
+    beside = max(form[n - 1], form[n + 1] if n + 1 < len(form) else 0.0)
+    return bool(
+        form[n] >= max(LEAST_CUT_FORM, LEAST_SUDDENNESS * beside)
+        and form[n] ** 2 >= LEAST_CUT_SCORE * _usual(form, n)[-1]
+    )
+
+
+def _returns(pictures: Pictures, before: int, after: int, jumps: Sequence[int]) -> tuple[float, float]:
+    """How near it comes later to what was seen before a change, as shares of the change in form and in the fields.
+
+    Or how near it was before to what is seen after.
 
     Not beyond the next and the last jump, unless these are so near that they may be the two sides of a flash: of three
     shots, the third may well show the same as the first.
     """
     low = max([before - RETURN_FRAMES, 0, *(n for n in jumps if n <= before - FLASH_FRAMES)])
     high = min([after + RETURN_FRAMES, len(pictures), *(n for n in jumps if n > after + FLASH_FRAMES)])
+    shares = []
     for rows in (pictures.form, pictures.fields):
         earlier, later = rows[low : before + 1], rows[after:high]
         pairs = ((earlier[-1 - FLASH_FRAMES :], later), (earlier, later[: 1 + FLASH_FRAMES]))
         nearest = min(float(np.abs(a[:, None] - b[None]).mean(2).min()) for a, b in pairs)
-        if nearest < RETURN_SHARE * _distance(rows, before, after):
-            return True
-    return False
+        shares.append(nearest / max(_distance(rows, before, after), 1e-6))
+    return shares[0], shares[1]
 
 
 # --- fades -----------------------------------------------------------------------------------------------------------
@@ -129,16 +157,16 @@ def _back(pictures: Pictures, before: int, after: int, jumps: Sequence[int]) -> 
 
 def _fades(pictures: Pictures, _taken: Flags) -> Iterator[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(pictures.colour, prepend=0, append=0))
-    for first, stop in zip(edges[:-1], edges[1:], strict=True):
+    for first, stop in pairwise(edges.tolist()):
         colour = pictures.colour[first]
         if not colour or (first == 0 and stop == len(pictures)):
             continue
-        start = _full(pictures, int(first), -1) + 1
-        end = _full(pictures, int(stop) - 1, 1)
+        start = _full(pictures, first, -1) + 1
+        end = _full(pictures, stop - 1, 1)
         if first == 0:
-            yield int(stop), end
+            yield stop, end
         elif stop == len(pictures):
-            yield start, int(first)
+            yield start, first
         elif (colour < 0 and stop - first >= LASTING_FRAMES) or (
             _distance(pictures.form, start - 1, end) >= LEAST_CUT_FORM
             and _distance(pictures.fields, start - 1, end) >= LEAST_CHANGE
@@ -177,7 +205,7 @@ def _gradual(pictures: Pictures, taken: Flags) -> Iterator[tuple[int, int]]:
 
 
 def _candidates(pictures: Pictures, taken: Flags) -> list[tuple[int, int]]:
-    """Pairs of last old and first new frame with a change of form between them and little before and after, best first."""
+    """Pairs of frames with a change of form between them and little before and after, best first."""
     count = len(pictures)
     lengths = [n for n in LENGTHS if n < count - 2 and n * pictures.frame_seconds <= LONGEST_SECONDS]
     if not lengths:
@@ -254,7 +282,7 @@ def _is_transition(pictures: Pictures, old: int, new: int, taken: Flags) -> bool
     steps = np.abs(np.diff(pictures.fields[old : new + 1], axis=0)).mean(1) / change
     if steps.max() > MOST_STEP or steps.sum() > 1 + (new - old) / DETOUR_FRAMES:
         return False
-    return not _back(pictures, old, new, [int(n) for n in np.flatnonzero(taken)])
+    return min(_returns(pictures, old, new, np.flatnonzero(taken).tolist())) >= LEAST_STAY
 
 
 def _distance(rows: Matrix, one: int, other: int) -> float:
