@@ -103,9 +103,10 @@ class Shots:
         frame_seconds = max(float(np.median(np.diff(times))), 1e-3)
         stride = max(round(1 / (FRAMES_PER_SECOND * frame_seconds)), 1)
         differences = self.differences()
-        found = []
+        found: list[Transition] = []
+        end = 0
         for first, last in find(_pictures(Shots(self.signatures[::stride]), frame_seconds * stride)):
-            start, end = max((first - 1) * stride + 1, 0), last * stride
+            start, end = max((first - 1) * stride + 1, end), last * stride
             if first == last:
                 start = end = start + int(differences[start : end + 1].argmax())
             found.append(Transition(float(times[start]), float(times[end])))

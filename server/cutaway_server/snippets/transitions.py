@@ -62,6 +62,10 @@ LEAST_FORM = 0.33
 LEAST_CHANGE = 0.05
 MOST_STEP = 0.5
 """The share of a gradual change that one step may have."""
+MOST_DRIFT = 0.25
+"""How far a shot may go on changing, or return, in the direction of the change, as a share of it."""
+MOST_MOVED = 0.38
+"""The same in any direction, for as long as the transition."""
 DETOUR_FRAMES = 20
 """In so many frames, motion may double the way from one end to the other."""
 
@@ -96,7 +100,8 @@ def find(pictures: Pictures) -> list[tuple[int, int]]:
             found.append((start, end))
     joined: list[tuple[int, int]] = []
     for start, end in sorted(found):
-        if joined and start < joined[-1][1]:  # A title between two fades may have no frame that neither has touched.
+        # A title between two fades may have no frame that neither has touched.
+        if joined and (start < joined[-1][1] or end == joined[-1][1]):
             start, end = joined[-1][0], max(joined.pop()[1], end)
         joined.append((start, end))
     return joined
@@ -274,15 +279,25 @@ def _ramp(share: NDArray[np.floating]) -> tuple[int, int]:
 
 
 def _is_transition(pictures: Pictures, old: int, new: int, taken: Flags) -> bool:
-    if new - old < LENGTHS[0] - 1:
-        return False
-    change = _distance(pictures.fields, old, new)
-    if change < LEAST_CHANGE or _distance(pictures.form, old, new) < LEAST_FORM:
+    """Whether the change is large, steady and straight, and the shots before and after do not go the same way."""
+    length = new - old
+    change, form = _distance(pictures.fields, old, new), _distance(pictures.form, old, new)
+    if length < LENGTHS[0] - 1 or change < LEAST_CHANGE or form < LEAST_FORM:
         return False
     steps = np.abs(np.diff(pictures.fields[old : new + 1], axis=0)).mean(1) / change
-    if steps.max() > MOST_STEP or steps.sum() > 1 + (new - old) / DETOUR_FRAMES:
+    if steps.max() > MOST_STEP or steps.sum() > 1 + length / DETOUR_FRAMES:
         return False
-    return min(_returns(pictures, old, new, np.flatnonzero(taken).tolist())) >= LEAST_STAY
+    way = pictures.fields[new] - pictures.fields[old]
+    moved = 0.0
+    reach = max(length, STEADY_FRAMES)
+    for end, beside in ((old, slice(max(old - reach, 0), old)), (new, slice(new + 1, new + 1 + reach))):
+        if len(pictures.form[beside]):
+            moved += float(np.median(np.abs(pictures.form[beside] - pictures.form[end]).mean(1))) / 2
+            drift = (pictures.fields[beside] - pictures.fields[end]) @ way / float(way @ way)
+            if abs(float(np.median(drift))) > MOST_DRIFT:
+                return False
+    stay = min(_returns(pictures, old, new, np.flatnonzero(taken).tolist()))
+    return moved <= MOST_MOVED * form and stay >= LEAST_STAY
 
 
 def _distance(rows: Matrix, one: int, other: int) -> float:
