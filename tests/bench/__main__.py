@@ -1,4 +1,6 @@
-"""All benchmarks and one table: ``python -m tests.bench [--quick] [--material DIR] [--films DIR]``; 1 when a goal is missed.
+"""All benchmarks and one table: ``python -m tests.bench [--quick] [--material DIR] [--films DIR]``.
+
+The exit code is 1 when a goal is missed.
 
 Wants a machine with nothing else to do; the videos, made at the first run, take a few minutes and 9 GB.
 """

@@ -105,7 +105,8 @@ class Shots:
         differences = self.differences()
         found: list[Transition] = []
         end = 0
-        for first, last in find(_pictures(Shots(self.signatures[::stride]), frame_seconds * stride)):
+        thinned = self if stride == 1 else Shots(self.signatures[::stride])
+        for first, last in find(_pictures(thinned, frame_seconds * stride)):
             start, end = max((first - 1) * stride + 1, end), last * stride
             if first == last:
                 start = end = start + int(differences[start : end + 1].argmax())

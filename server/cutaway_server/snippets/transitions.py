@@ -212,30 +212,30 @@ def _gradual(pictures: Pictures, taken: Flags) -> Iterator[tuple[int, int]]:
 def _candidates(pictures: Pictures, taken: Flags) -> list[tuple[int, int]]:
     """Pairs of frames with a change of form between them and little before and after, best first."""
     count = len(pictures)
-    lengths = [n for n in LENGTHS if n < count - 2 and n * pictures.frame_seconds <= LONGEST_SECONDS]
+    lengths = [n for n in LENGTHS if n * pictures.frame_seconds <= LONGEST_SECONDS and n < count - 2 * STEADY_FRAMES]
     if not lengths:
         return []
     form, fields = (_distances(rows, lengths[-1]) for rows in (pictures.form, pictures.fields))
     near = np.arange(1, STEADY_FRAMES + 1)[:, None]
-    after = np.nanmedian(
-        np.where(near + np.arange(count) < count, form[near, np.arange(count)], np.nan)[:, :-1], axis=0
-    )
-    before = np.nanmedian(
-        np.where(near <= np.arange(count), form[near, np.arange(count) - near], np.nan)[:, 1:], axis=0
-    )
+    # From each frame that has as many on that side.
+    after = np.median(form[near, np.arange(count - STEADY_FRAMES)], axis=0)
+    before = np.median(form[near, np.arange(STEADY_FRAMES, count) - near], axis=0)
     passed = np.concatenate(([0], np.cumsum(taken)))
     rated = []
     for length in lengths:
-        old = np.arange(1, count - length - 1)
+        old = np.arange(STEADY_FRAMES, count - length - STEADY_FRAMES)
         change = np.maximum(form[length, old], 1e-6)
-        unsteady = (before[old - 1] + after[old + length]) / 2 / change
-        fits = (change >= LEAST_FORM) & (unsteady <= MOST_UNSTEADY) & (passed[old + length + 1] == passed[old + 1])
-        old, change, unsteady = old[fits], change[fits], unsteady[fits]
-        inner = np.arange(1, length)[:, None]
         whole = np.maximum(fields[length, old], 1e-6)
+        unsteady = (before[old - STEADY_FRAMES] + after[old + length]) / 2 / change
+        fits = (change >= LEAST_FORM) & (whole >= LEAST_CHANGE) & (unsteady <= MOST_UNSTEADY)
+        fits &= passed[old + length + 1] == passed[old + 1]
+        old, change, whole, unsteady = old[fits], change[fits], whole[fits], unsteady[fits]
+        inner = np.arange(1, length)[:, None]
         excess = np.median((fields[inner, old] + fields[length - inner, old + inner]) / whole - 1, axis=0)
+        steps = fields[1, old + np.arange(length)[:, None]].max(axis=0, initial=0)
         score = change * (1 - excess - 2 * unsteady) / np.cbrt(length)
-        rated += [(score[n], old[n], old[n] + length) for n in np.flatnonzero(excess <= MOST_EXCESS)]
+        straight = (excess <= MOST_EXCESS) & (steps <= MOST_STEP * whole)
+        rated += [(score[n], old[n], old[n] + length) for n in np.flatnonzero(straight)]
     return [(int(old), int(new)) for _, old, new in sorted(rated, reverse=True)]
 
 
@@ -291,11 +291,14 @@ def _is_transition(pictures: Pictures, old: int, new: int, taken: Flags) -> bool
     moved = 0.0
     reach = max(length, STEADY_FRAMES)
     for end, beside in ((old, slice(max(old - reach, 0), old)), (new, slice(new + 1, new + 1 + reach))):
-        if len(pictures.form[beside]):
-            moved += float(np.median(np.abs(pictures.form[beside] - pictures.form[end]).mean(1))) / 2
-            drift = (pictures.fields[beside] - pictures.fields[end]) @ way / float(way @ way)
-            if abs(float(np.median(drift))) > MOST_DRIFT:
-                return False
+        forms, fields = pictures.form[beside], pictures.fields[beside]
+        if not len(forms):
+            return False
+        scale = reach / len(forms)  # at the ends of the stretch, there is less time to move
+        moved += float(np.median(np.abs(forms - pictures.form[end]).mean(1))) * scale / 2
+        drift = (fields - pictures.fields[end]) @ way / float(way @ way)
+        if abs(float(np.median(drift))) * scale > MOST_DRIFT:
+            return False
     stay = min(_returns(pictures, old, new, np.flatnonzero(taken).tolist()))
     return moved <= MOST_MOVED * form and stay >= LEAST_STAY
 
