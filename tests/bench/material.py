@@ -68,7 +68,7 @@ _SHOTS = (
 
 
 @contextmanager
-def _made(path: Path) -> Iterator[Path]:
+def made(path: Path) -> Iterator[Path]:
     """A file under another name, renamed once it is complete."""
     print(f"making {path.name} ...", file=sys.stderr, flush=True)
     partial = path.with_name(f"part-{os.getpid()}-{path.name}")
@@ -100,7 +100,7 @@ def clip(folder: Path, gop: str) -> Path:
             )
             pads += f"[v{n}][a{n}]"
         graph = ";".join(parts) + f";{pads}concat=n={len(_SHOTS)}:v=1:a=1[v][a]"
-        with _made(path) as partial:
+        with made(path) as partial:
             _ffmpeg(
                 *("-filter_complex", graph, "-map", "[v]", "-map", "[a]", "-c:v", "libx264", "-preset", "veryfast"),
                 *("-b:v", "5M", "-maxrate", "7M", "-bufsize", "10M", *GOPS[gop], "-pix_fmt", "yuv420p"),
@@ -116,7 +116,7 @@ def long(folder: Path, gop: str, minutes: int) -> Path:
         source = clip(folder, gop)
         turns = minutes * 60 // CLIP_SECONDS
         _need(folder, 2 * turns * source.stat().st_size)  # moving the index to the front rewrites the file
-        with _made(path) as partial:
+        with made(path) as partial:
             _loop(source, turns, partial)
     return path
 
@@ -210,7 +210,7 @@ def planted(folder: Path, seed: int, seconds: int = HOUR) -> Planted:
     path = folder / f"planted-{seed}-{seconds // 60}min.mp4"
     events = _events(np.random.default_rng(seed), seconds)
     if not path.exists():
-        with _made(path) as partial:
+        with made(path) as partial:
             _film(partial, events, seed, seconds)
     return Planted(path, tuple((e.start, e.end) for e in events if e.kind == "highlight"))
 
@@ -219,7 +219,7 @@ def hours(folder: Path, count: int) -> Path:
     """Many hours of little: what matters is how long the index is."""
     path = folder / f"hours-{count}.mp4"
     if not path.exists():
-        with _made(path) as partial:
+        with made(path) as partial:
             _loop(planted(folder, SEEDS[0]).path, count, partial)
     return path
 

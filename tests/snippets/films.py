@@ -178,6 +178,26 @@ for _kind in product(CODECS, ("closed", "open"), ("b", "no_b"), ("cfr", "vfr"), 
     _codec(*_kind)
 
 
+DISSOLVE_FRAMES = 20
+"""Before each cut of the usual film, in ``dissolves.mp4``."""
+
+
+@_recipe("dissolves.mp4")
+def _(films: Films, path: Path) -> None:
+    """Shots dissolve into each other; keyframes come twice a second, wherever."""
+    frames = []
+    for n in range(750):
+        shot = film.shot_of(n)
+        until = film.CUTS[shot + 1] - n
+        one, other = (np.frombuffer(film.draw(n, k), np.uint8).astype(np.float32) for k in (shot, shot + 1))
+        share = max(DISSOLVE_FRAMES + 1 - until, 0) / (DISSOLVE_FRAMES + 1)
+        frames.append(film.number_on((one * (1 - share) + other * share).astype(np.uint8).tobytes(), n))
+    wav = path.with_suffix(".wav")
+    wav.write_bytes(film.sound(30, film.BEEPS))
+    gops = ("-g", "12", "-sc_threshold", "0")
+    ffmpeg(*film.raw_input(), "-i", wav, *X264, *gops, *AAC, path, stdin=b"".join(frames))
+
+
 @_recipe("open_gop.mp4")
 def _(films: Films, path: Path) -> None:
     """One long shot; every keyframe but the first is followed by pictures that are shown before it."""
