@@ -18,9 +18,13 @@ from snippets.watch import Answer, Watched
 ASKED = {"min_seconds": 2, "max_seconds": 6}
 COPIED = [
     *("film.mp4", "moov_last.mp4", "film.mov", "film.mkv", "fragmented.mp4", "no_cues.mkv", "late.mp4", "late.mkv"),
+    *("sidx.mp4", "mfra.mp4", "unlisted.mp4", "film.ts", "film.flv", "film.avi"),
     *("rotated.mp4", "mp3.mp4", "quicktime.mp4", "silent.mp4", "no_b.mp4", "open_gop.mp4"),
 ]
-ENCODED = ["vp9.webm", "vp8.webm", "mpeg4.mp4", "hevc.mp4", "yuv444.mp4", "ten_bit.mp4", "odd.webm"]
+ENCODED = [
+    *("vp9.webm", "vp8.webm", "mpeg4.mp4", "hevc.mp4", "yuv444.mp4", "ten_bit.mp4", "odd.webm"),
+    *("mpeg4.avi", "mjpeg.avi", "mpeg2.mpg", "mpeg2.ts", "hevc.ts"),
+]
 EITHER = ["long_gop.mp4"]
 FRAME = 1 / film.RATE
 
@@ -34,7 +38,8 @@ def truth_of(source: Path) -> tuple[float, list[float] | None]:
     with av.open(str(source)) as opened:
         first = next(opened.decode(video=0))
         origin = (opened.start_time or 0) / av.time_base
-        lead = float(first.pts * first.time_base) - origin
+        # AVI has no times of showing: its n-th picture is shown at its n-th time, whatever a decoder makes of it.
+        lead = float(first.pts * first.time_base) - origin if source.suffix != ".avi" else 0.0
         has_sound = bool(opened.streams.audio)
     return lead, [t - origin - lead for t in film.onsets(source.read_bytes())] if has_sound else None
 

@@ -75,4 +75,4 @@ def describe(file: ByteFile) -> str:
         return "This is a web page or an XML document, not a video file."
     if head.startswith(b"#extm3u"):
         return "This is a playlist (HLS), not a video file."
-    return "This is not a video file that can be read (MP4, MOV, MKV and WebM are)."
+    return "This is not a video file that can be read (MP4, MOV, MKV, WebM, MPEG-TS, MPEG-PS, AVI and FLV are)."

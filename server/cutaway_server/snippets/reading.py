@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from cutaway_server.snippets.captions import Cue, plain_text
+from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.spans import Span, bounded, merged
 from cutaway_server.snippets.window import MAX_WINDOW_BYTES, Packet, Sample, Window
 
@@ -68,7 +69,47 @@ def read_window(media: ContainerMedia, key: int, end: float) -> Window:
             raise media.file.failure from None
         window.at_end = True
     media.file.release()
+    if media.reordered:
+        order_pictures(window)
     return window
+
+
+def order_pictures(window: Window) -> None:
+    """Tell when each picture is shown, where the container only tells when it is decoded.
+
+    The n-th picture that a decoder gives is shown at the n-th time. Pictures that it does not give precede the
+    keyframe if they follow it in the file (open GOPs), and keep their places elsewhere (damage).
+    """
+    context = window.video_stream.codec_context
+    decoder = av.CodecContext.create(context.codec.name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.extradata = context.extradata
+    decoder.thread_count = 2
+    decoder.options = {"max_pixels": str(MAX_PIXELS), "skip_loop_filter": "all"}
+    shown: list[int] = []
+    times = [s.packet.dts for s in window.video if s.packet.dts is not None]
+    if len(times) < len(window.video):
+        return
+    for number, sample in enumerate([*window.video, None]):
+        try:
+            if sample:
+                sample.packet.pts = number
+            shown += [f.pts for f in decoder.decode(sample.packet if sample else None) if f.pts is not None]
+        except (av.FFmpegError, EOFError):
+            continue
+    given = dict.fromkeys(n for n in shown if 0 <= n < len(times))  # In this order, each once.
+    order = list(given)
+    for number in range(len(times)):
+        if number not in given:
+            leading = not any(n in given for n in range(1, number))
+            order.insert(order.index(0) if leading and 0 in given else min(number, len(order)), number)
+    delay = 0
+    for time, number in zip(sorted(times), order, strict=True):
+        sample = window.video[number]
+        sample.pts = sample.packet.pts = time
+        delay = max(delay, times[number] - time)
+    for number, sample in enumerate(window.video):
+        sample.packet.dts = times[number] - delay
 
 
 def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
@@ -82,6 +123,8 @@ def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
     start: float | None = None
     total = 0
     for packet in media.container.demux(media.streams()):
+        if packet.pts is None and media.reordered:
+            packet.pts = packet.dts
         if packet.pts is None or not packet.size:
             window.at_end |= not packet.size  # The demuxer's flush: the file is over.
             continue

@@ -12,12 +12,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
+
 from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.ranges import FetchFailed, RemoteFile, resolve
-from cutaway_server.snippets.container import ContainerMedia
+from cutaway_server.snippets.container import OPTIONS, SCANNED, ContainerMedia
 from cutaway_server.snippets.files import NoIndex
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
+from cutaway_server.snippets.rewrite import rewrite
 
 HANDED_ON_BYTES = 8 << 20
 """The part of a file (mostly its index) that one worker hands to the next, so that it is fetched once."""
@@ -42,7 +45,7 @@ class Source(ABC):
 
 @dataclass(frozen=True)
 class FileSource(Source):
-    """A single file: MP4, MOV, MKV or WebM."""
+    """A single file."""
 
     file: RemoteFile
 
@@ -68,9 +71,26 @@ def find_source(url: str, pass_: Pass, *, scratch: Path, max_download: int) -> t
     try:
         media = FileSource(file).open()
     except NoIndex:
-        file = local_copy(file, scratch, max_download)
+        file = with_index(file if file.local else local_copy(file, scratch, max_download), scratch)
         media = FileSource(file).open()
     return FileSource(media.file.snapshot(HANDED_ON_BYTES) if file.local is None else file), media
+
+
+def with_index(file: RemoteFile, scratch: Path) -> RemoteFile:
+    """Give a local copy an index that has none, in formats in which reading it through does not replace one.
+
+    Raises
+    ------
+    Fault
+        It cannot be given one.
+    """
+    assert file.local is not None
+    with file.local.open("rb") as data, av.open(data, "r", options=OPTIONS) as container:
+        if container.format.name.startswith(SCANNED):
+            return file
+    copy = rewrite(file.local, OPTIONS, scratch)
+    file.local.unlink()
+    return replace(file, local=copy, size=copy.stat().st_size)
 
 
 def local_copy(file: RemoteFile, scratch: Path, max_download: int) -> RemoteFile:
