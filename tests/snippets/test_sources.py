@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import cache
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def check_clips(answer: Answer, source: Path) -> None:
         assert film.read_frames(clip, ignore_editlist="1")[0].time == 0
         with av.open(io.BytesIO(clip)) as opened:
             context = opened.streams.video[0].codec_context
-            assert (context.codec.canonical_name, context.pix_fmt) == ("h264", "yuv420p")
+            assert (context.codec.canonical_name, context.pix_fmt.replace("yuvj", "yuv")) == ("h264", "yuv420p")
             assert [s.codec_context.codec.canonical_name for s in opened.streams.audio] == ["aac"] * has_sound
         if has_sound:
             begin = numbers[0] * FRAME
@@ -81,10 +82,23 @@ def test_clips_show_what_they_say(watched: Watched, films: Films, name: str) -> 
     check_clips(answer, films[name])
 
 
+def length_prefixed(packet: bytes) -> bytes:
+    """A packet as MP4 has it: with lengths in place of the start codes (Annex B) of MPEG-TS and AVI."""
+    units = [unit for unit in re.split(b"\0*\0\0\x01", packet) if unit]
+    return b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
+
+
+def without_adts(packet: bytes) -> bytes:
+    """A packet of AAC without the header that it has in MPEG-TS."""
+    return packet[7:] if packet.startswith(b"\xff\xf1") else packet
+
+
 @pytest.mark.parametrize("name", COPIED)
 def test_packets_are_the_sources_own(watched: Watched, films: Films, name: str) -> None:
     answer = watched.ask(films[name], **ASKED)
     source = film.packets(films.data(name), "video")
+    if name.endswith((".ts", ".avi")):
+        source = [length_prefixed(packet) for packet in source]
     for clip in answer.clips:
         packets = film.packets(clip, "video")
         first = source.index(packets[0])
@@ -93,7 +107,7 @@ def test_packets_are_the_sources_own(watched: Watched, films: Films, name: str) 
         assert all(packet in rest for packet in packets)
         if name not in ("silent.mp4", "mp3.mp4", "quicktime.mp4"):
             sounds = film.packets(clip, "audio")
-            all_sounds = film.packets(films.data(name), "audio")
+            all_sounds = [without_adts(p) for p in film.packets(films.data(name), "audio")]
             runs = (all_sounds[n : n + len(sounds)] for n in range(len(all_sounds)))
             assert sounds in runs
 

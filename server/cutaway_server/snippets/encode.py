@@ -17,7 +17,7 @@ import imageio_ffmpeg  # type: ignore[import-untyped]
 
 from cutaway_server.errors import Fault
 from cutaway_server.snippets.media import MAX_PIXELS
-from cutaway_server.snippets.window import Sample, Window
+from cutaway_server.snippets.window import Packet, Sample, Window
 from cutaway_server.work.limits import child_setup
 
 log = logging.getLogger(__name__)
@@ -127,12 +127,27 @@ def _store(window: Window, path: Path, kind: str) -> None:
                         ((time - delay - shift) * base, stream, sample, time - delay - shift, sample.pts - shift)
                     )
         queue.sort(key=lambda entry: entry[0])
+        opened = _open_keyframes(window.video[1:])
         for _, stream, sample, dts, pts in queue:
             # Muxing a packet rescales it and changes its time base; one may be muxed more than once.
             sample.packet.time_base = window.video_base if stream.type == "video" else window.audio_base
             sample.packet.pts, sample.packet.dts = pts, dts
             sample.packet.stream = stream
+            # Searched by decoding times, an open GOP's keyframe would be begun at for the pictures shown before it.
+            sample.packet.is_keyframe = sample.keyframe and sample.packet not in opened
             output.mux(sample.packet)
+            sample.packet.is_keyframe = sample.keyframe
+
+
+def _open_keyframes(samples: list[Sample]) -> set[Packet]:
+    """The keyframes that pictures follow in the file which are shown before them."""
+    found = set()
+    earliest = None
+    for sample in reversed(samples):
+        if sample.keyframe and earliest is not None and earliest < sample.pts:
+            found.add(sample.packet)
+        earliest = sample.pts if earliest is None else min(earliest, sample.pts)
+    return found
 
 
 def _filters(max_height: int | None) -> str:
