@@ -296,6 +296,13 @@ def _(films: Films, path: Path) -> None:
     ffmpeg("-i", films.master, *noisy, "-b:v", "5M", "-maxrate", "5M", "-bufsize", "2M", *AAC, path)
 
 
+_from_film(
+    "heavy_sidx.mp4", *COPY, "-movflags", "frag_keyframe+empty_moov+default_base_moof+global_sidx", source="heavy.mp4"
+)
+_from_film("heavy_mfra.mp4", *COPY, "-movflags", "frag_keyframe+empty_moov+default_base_moof", source="heavy.mp4")
+_from_film("heavy.avi", *COPY, source="heavy.mp4")
+
+
 @_recipe("wide.mp4")
 def _(films: Films, path: Path) -> None:
     """A minute of noise: too large to be fetched by the way, so that each job has to ask for its part."""

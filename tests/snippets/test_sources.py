@@ -195,10 +195,11 @@ def test_the_open_gops_are_open(films: Films) -> None:
     assert sum(packets[n + 1].pts < packets[n].pts for n in keys[1:-1]) >= 2
 
 
-def test_little_of_a_file_is_read(watched: Watched, films: Films) -> None:
-    """Invariant 2: the index, then what is needed. A minute of film with one snippet asked for."""
-    data = films.data("heavy.mp4")
-    url = watched.origin.serve("heavy", Resource(data))
+@pytest.mark.parametrize("name", ["heavy.mp4", "heavy_sidx.mp4", "heavy_mfra.mp4", "heavy.avi"])
+def test_little_of_a_file_is_read(watched: Watched, films: Films, name: str) -> None:
+    """Invariant 2: the index, then what is needed. Half a minute of film with one snippet asked for."""
+    data = films.data(name)
+    url = watched.origin.serve(name, Resource(data))
     before = len(watched.origin.requests)
     assert watched.ask(url, max_snippets=1, min_seconds=2, max_seconds=3).complete
     asked = [r.range for r in watched.origin.requests[before:]]

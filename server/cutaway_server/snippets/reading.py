@@ -20,6 +20,8 @@ from cutaway_server.snippets.window import MAX_WINDOW_BYTES, Packet, Sample, Win
 if TYPE_CHECKING:
     from cutaway_server.snippets.container import ContainerMedia
 
+STRAY_SECONDS = 3.0
+
 
 def window_spans(media: ContainerMedia, key: int, end: float) -> list[Span]:
     """The byte ranges that hold everything from a keyframe to a time: what :func:`read_window` reads."""
@@ -120,6 +122,8 @@ def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
     media.container.seek(int(ticks[begin]) + half_frame, stream=media.video, backward=True)
     first = int(ticks[key]) - half_frame if begin < key else None
     pending = {s.index for s in (media.video, media.audio) if s is not None}
+    # After a seek, a fragmented MP4 may give a stray packet of another fragment first.
+    earliest = float(media.index.keyframe_times[begin]) - STRAY_SECONDS
     start: float | None = None
     total = 0
     for packet in media.container.demux(media.streams()):
@@ -134,6 +138,8 @@ def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
             window.cues += _read_cue(media, packet)
             continue
         if packet.stream.index not in pending:
+            continue
+        if at < earliest:
             continue
         total += packet.size
         if at >= end or total > MAX_WINDOW_BYTES:
