@@ -152,7 +152,7 @@ class ContainerMedia(Media):
         expected = BEFORE_INDEX
         for box in itertools.islice(walk(self._read), BOXES_BEFORE_INDEX):
             if box.kind == "moov" and box.size:
-                if box.size > MAX_INDEX_BYTES:
+                if min(box.size, self.file.size - box.position) > MAX_INDEX_BYTES:
                     raise NotAVideo(f"The index of this video is larger than {MAX_INDEX_BYTES >> 20} MiB.")
                 # What follows is the first media, from which the library learns what the streams are.
                 end = box.position + box.size + FIRST_MEDIA_BYTES

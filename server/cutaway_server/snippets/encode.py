@@ -7,7 +7,9 @@ encodes them.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -84,6 +86,8 @@ def encode(
         with complaints.open("wb") as stderr:  # Not in memory: damaged video makes megabytes of them.
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=stderr, preexec_fn=child_setup)  # noqa: S603
         if done.returncode or not path.exists() or not path.stat().st_size:
+            if os.strerror(errno.ENOSPC).encode() in complaints.read_bytes():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             log.warning("ffmpeg ended with %d: %r", done.returncode, complaints.read_bytes()[-300:])
             raise CannotEncode("This part of the video could not be encoded.")
     finally:
@@ -100,6 +104,8 @@ def store(window: Window, path: Path) -> str:
     for kind in kinds:
         try:
             _store(window, path, kind)
+        except OSError:  # The disk is full: another format does not help.
+            raise
         except (av.FFmpegError, ValueError):
             continue
         return "matroska" if kind == "matroska" else "mov"

@@ -20,7 +20,8 @@ from cutaway_server.snippets.window import MAX_WINDOW_BYTES, Packet, Sample, Win
 if TYPE_CHECKING:
     from cutaway_server.snippets.container import ContainerMedia
 
-STRAY_SECONDS = 3.0
+STRAY_SECONDS = 0.5
+"""Sound that lies longer before the first keyframe is of no use."""
 
 
 def window_spans(media: ContainerMedia, key: int, end: float) -> list[Span]:
@@ -139,7 +140,7 @@ def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
             continue
         if packet.stream.index not in pending:
             continue
-        if at < earliest:
+        if packet.stream is media.audio and at < earliest:
             continue
         total += packet.size
         if at >= end or total > MAX_WINDOW_BYTES:

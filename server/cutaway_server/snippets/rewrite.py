@@ -46,10 +46,11 @@ def rewrite(path: Path, options: dict[str, str], scratch: Path) -> Path:
             with path.open("rb") as source, av.open(source, "r", options=options) as container:
                 if _write(container, copy, kind):
                     return copy
+        except OSError:  # The disk is full.
+            copy.unlink()
+            raise
         except (av.FFmpegError, ValueError):  # It cannot hold these codecs.
             pass
-        except OSError as error:
-            raise NotAVideo("This video is too large to be given an index.") from error
         copy.unlink()
     raise NotAVideo("This video has no index, and what is in it cannot be given one.")
 
