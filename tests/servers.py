@@ -15,6 +15,7 @@ conditions: :meth:`Origin.wait_for` returns as soon as a statement about the rec
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import socket
 import ssl
@@ -53,6 +54,12 @@ class Resource:
     content_length: bool = True
     """False leaves it out: the body ends with the connection."""
     chunked: bool = False
+    chunk: int = _CHUNK
+    """Bytes of a chunk."""
+    endless: bool = False
+    """Send the body again and again."""
+    raw: bytes | None = None
+    """Send just these bytes, head and all, and close."""
     etag: str | Callable[[int], str] | None = '"v1"'
     """As it stands in the field, quotes included; a function gets the number of the request, from 1."""
     content_range: str | None = None
@@ -267,6 +274,11 @@ class Origin(_Threaded):
         writer: asyncio.StreamWriter,
     ) -> bool:
         await asyncio.sleep(resource.latency)
+        if resource.raw is not None:
+            await _drip(writer, resource.raw, resource.drip)
+            writer.close()
+            await writer.wait_closed()
+            return False
         start, stop, head = _head(resource, number, span)
         await _drip(writer, head, (1, resource.head_drip) if resource.head_drip else None)
         if method == "HEAD":
@@ -276,10 +288,11 @@ class Origin(_Threaded):
         if resource.reset_after is not None and not resets:
             limits = []
         end = min([stop, *(start + limit for limit in limits)])
-        for position in range(start, end, _CHUNK):
+        for position in itertools.cycle(range(start, end, _CHUNK)) if resource.endless else range(start, end, _CHUNK):
             part = _slice(resource.body, position, min(end, position + _CHUNK))
             if resource.chunked:
-                part = b"%x\r\n%s\r\n" % (len(part), part)
+                pieces = (part[n : n + resource.chunk] for n in range(0, len(part), resource.chunk))
+                part = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
             await _drip(writer, part, resource.drip)
         if resets:
             self._reset[name] = self._reset.get(name, 0) + 1

@@ -100,13 +100,13 @@ class Watched:
             return self.asked[key]
         served = f"video-{len(self.origin.requests)}"
         url = video if isinstance(video, str | None) else self.origin.serve(served, video)
-        answer = asyncio.run(self._read_all(url, parameters))
+        answer = asyncio.run(self.read_all(url, parameters))
         self.settle()
         if key is not None:
             self.asked[key] = answer
         return answer
 
-    async def _read_all(self, url: str | None, parameters: dict[str, object]) -> Answer:
+    async def read_all(self, url: str | None, parameters: dict[str, object]) -> Answer:
         messages: list[VideoMessage] = []
         before = time.monotonic()
         async with asyncio.timeout(100):
@@ -154,15 +154,23 @@ class Watched:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, workers: int = 2) -> Iterator[Watched]:
-    """Start a server and an origin."""
+def running(
+    folder: Path, *arguments: str, workers: int = 2, strict: bool = False, launcher: tuple[str, ...] = ()
+) -> Iterator[Watched]:
+    """Start a server and an origin.
+
+    A strict server may fetch from the origin's address only, others from anywhere on this machine. The launcher is a
+    command that starts the one that follows it.
+    """
     folder.mkdir(exist_ok=True)
     work_dir = folder / "work"
     work_dir.mkdir()
     errors = folder / "stderr"
-    command_line = [sys.executable, "-m", "cutaway_server", "--port", "0", "--work-dir", str(work_dir)]
-    command_line += ["--workers", str(workers), "--allow-network", "127.0.0.0/8", *arguments]
+    command_line = [*launcher, sys.executable, "-m", "cutaway_server", "--port", "0", "--work-dir", str(work_dir)]
+    command_line += ["--workers", str(workers), *arguments]
     with errors.open("w") as stderr, Origin() as origin:
+        allowed = ("--allow-address", f"127.0.0.1:{origin.port}") if strict else ("--allow-network", "127.0.0.0/8")
+        command_line += allowed
         process = subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=folder)
         try:
             assert process.stdout is not None
