@@ -300,7 +300,7 @@ class Origin(_Threaded):
             sock = writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
-        if resource.stall_after is not None:
+        if resource.stall_after is not None and resource.stall_after < stop - start:
             await asyncio.Event().wait()
         if resource.chunked:
             writer.write(b"0\r\n\r\n")

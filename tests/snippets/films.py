@@ -289,6 +289,13 @@ def _(films: Films, path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "color=s=6000x4000:d=0.08", "-c:v", "libx264", "-preset", "ultrafast", path)
 
 
+@_recipe("large.mp4")
+def _(films: Films, path: Path) -> None:
+    """Two seconds of 4K."""
+    picture = ("-c:v", "libx264", "-preset", "ultrafast", "-threads", "2")
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=4096x2304:d=2:r=5", *picture, "-pix_fmt", "yuv420p", path)
+
+
 @_recipe("heavy.mp4")
 def _(films: Films, path: Path) -> None:
     """Thirty seconds of noise in motion, some 5 Mbit a second."""

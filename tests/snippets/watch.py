@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from tornado.websocket import websocket_connect
 
 from cutaway.protocol import (
+    MAX_URL_CHARACTERS,
     VIDEO_PATH,
     Progress,
     Snippet,
@@ -26,6 +27,7 @@ from cutaway.protocol import (
     VideoMessage,
     decode_video,
 )
+from cutaway_server.fetch.urls import mask_userinfo
 from processes import ServerProcess, alive, children_of, command, descendants_of, wait_until
 from servers import Origin, Resource
 
@@ -122,7 +124,7 @@ class Watched:
         assert client.close_code == 1000
         for message in messages:
             metadata = message.data.metadata if isinstance(message, Snippet) else message.metadata
-            assert metadata.src_video_url == (url or "")
+            assert metadata.src_video_url == mask_userinfo(url or "")[:MAX_URL_CHARACTERS]
         answer = Answer(messages, seconds)
         assert "inside the server" not in answer.error, self.server.errors.read_text()[-4000:]
         return answer
@@ -178,7 +180,8 @@ def running(
             match = re.fullmatch(r"Listening on http://127\.0\.0\.1:(\d+)\n", process.stdout.readline())
             assert match, errors.read_text()
             server = ServerProcess(process, int(match[1]), errors, descendants_of(process.pid))
-            (own,) = work_dir.iterdir()  # each server has a folder of its own in it
+            seen = Path(f"/proc/{process.pid}/root{work_dir}")  # The launcher may have mounted something there.
+            (own,) = seen.iterdir()  # each server has a folder of its own in it
             watched = Watched(server, origin, own, workers)
             yield watched
             assert process.poll() is None, f"the server died: {errors.read_text()[-2000:]}"

@@ -29,7 +29,7 @@ from cutaway_server.fetch.dial import Line
 
 __all__ = ["Download"]
 
-_RESETS = 3
+_RESETS = 3  # a silence counts twice
 _SKIPPED_BYTES = 4 * 1024 * 1024  # what is read for nothing of a whole file that was sent in place of a part
 _SHORT_ANSWERS = 64  # servers that cap ranges do so at megabytes; one that gives a few bytes each time is hostile
 # A block of 4 MiB has 44 s: a server that is slower is of no use here, or drips on purpose.
@@ -89,7 +89,7 @@ class Download:
                 *(httpcore2.ReadError, httpcore2.ReadTimeout, httpcore2.WriteError, httpcore2.RemoteProtocolError),
                 _WholeFile,
             ) as error:
-                resets += 1
+                resets += 2 if isinstance(error, httpcore2.ReadTimeout) else 1
                 if resets > _RESETS or time.monotonic() > deadline:
                     raise (explain(error) if not isinstance(error, _WholeFile) else error.fault) from error
             except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:

@@ -34,7 +34,7 @@ __all__ = ["RemoteFile", "resolve"]
 _FIRST_BYTES = 64 * 1024
 _MAX_REDIRECTS = 5
 _FIRST_SECONDS = 20.0
-_DOWNLOAD_SECONDS = 40.0
+_DOWNLOAD_SECONDS = 35.0
 _DECODED = ("gzip", "x-gzip", "deflate")
 _DECODED_BYTES = 1024 * 1024
 

@@ -86,9 +86,12 @@ def encode(
         with complaints.open("wb") as stderr:  # Not in memory: damaged video makes megabytes of them.
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=stderr, preexec_fn=child_setup)  # noqa: S603
         if done.returncode or not path.exists() or not path.stat().st_size:
-            if os.strerror(errno.ENOSPC).encode() in complaints.read_bytes():
+            complaint = complaints.read_bytes()
+            if os.strerror(errno.ENOSPC).encode() in complaint:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            log.warning("ffmpeg ended with %d: %r", done.returncode, complaints.read_bytes()[-300:])
+            if os.strerror(errno.ENOMEM).encode() in complaint:
+                raise MemoryError
+            log.warning("ffmpeg ended with %d: %r", done.returncode, complaint[-300:])
             raise CannotEncode("This part of the video could not be encoded.")
     finally:
         local.unlink(missing_ok=True)
