@@ -171,6 +171,7 @@ class Origin(_Threaded):
         self.requests: list[Seen] = []
         self.open_connections = 0
         self.connections = 0
+        self.busy: dict[int, str] = {}
         self._tls = tls
         self._resources: dict[str, Resource] = {}
         self._asked: dict[str, int] = {}
@@ -250,6 +251,7 @@ class Origin(_Threaded):
         # first byte of its next request.
         sending = asyncio.ensure_future(self._respond(name, resource, number, method, span, writer))
         reading = asyncio.ensure_future(reader.read(1))
+        self.busy[id(writer)] = name
         try:
             await asyncio.wait((sending, reading), return_when=asyncio.FIRST_COMPLETED)
             if not sending.done() and reading.result():
@@ -259,6 +261,7 @@ class Origin(_Threaded):
         finally:
             for task in (sending, reading):
                 task.cancel()
+            del self.busy[id(writer)]
             results = await asyncio.gather(sending, reading, return_exceptions=True)
         if isinstance(results[1], bytes):
             return results[1] or None

@@ -134,7 +134,7 @@ class Watched:
         # The lock says that the folder belongs to a living server.
         found = [f"file {path.name}" for path in self.work_dir.iterdir() if path.name != "lock"]
         if self.origin.open_connections:
-            found.append(f"{self.origin.open_connections} upstream connections")
+            found.append(f"{self.origin.open_connections} upstream connections {self.origin.busy}")
         for worker in self.worker_pids():
             found += [f"child {command(pid)}" for pid in descendants_of(worker) if alive(pid)]
         return found

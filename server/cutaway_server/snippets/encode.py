@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -89,7 +90,7 @@ def encode(
             complaint = complaints.read_bytes()
             if os.strerror(errno.ENOSPC).encode() in complaint:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if os.strerror(errno.ENOMEM).encode() in complaint:
+            if re.search(rb"out of memory|Cannot allocate memory|malloc", complaint):
                 raise MemoryError
             log.warning("ffmpeg ended with %d: %r", done.returncode, complaint[-300:])
             raise CannotEncode("This part of the video could not be encoded.")
