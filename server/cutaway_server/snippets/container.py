@@ -10,7 +10,6 @@ Containers are opened with a format whitelist and without any protocol, because 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
@@ -20,10 +19,9 @@ from av.container import InputContainer
 from av.packet import Packet as _Packet
 from numpy.typing import NDArray
 
-from cutaway_server.snippets.boxes import walk
 from cutaway_server.snippets.captions import Cue, plain_text
 from cutaway_server.snippets.files import ByteFile, Demuxed, NoIndex, describe
-from cutaway_server.snippets.fragments import LAST_BYTES, Fragments, read_mfra, read_sidx
+from cutaway_server.snippets.fragments import Fragments, fetch_index
 from cutaway_server.snippets.index import (
     Index,
     NotAVideo,
@@ -51,11 +49,6 @@ OPTIONS = {
     "use_mfra_for": "pts",  # An MP4's list of fragments at its end spares a walk through all of them.
 }
 AVI_CHUNK_HEAD_BYTES = 8
-BEFORE_INDEX = {"ftyp", "free", "skip", "wide", "mdat", "uuid", "pnot"}
-BEFORE_FRAGMENTS = {"free", "skip", "styp", "emsg", "prft", "meta", "uuid"}
-BOXES_BEFORE_INDEX = 32
-FIRST_MEDIA_BYTES = 192 << 10
-MAX_INDEX_BYTES = 64 << 20
 MAX_PREFETCH_BYTES = 64 << 20
 """The rest of a larger plan is fetched as it is read."""
 LONGEST_CUE_SECONDS = 15.0
@@ -90,7 +83,7 @@ class ContainerMedia(Media):
         self.file = file
         self._demuxed = Demuxed(file)
         self._scan = scan
-        self._fragments: list[Fragments] = []
+        self._fragments: Sequence[Fragments] = ()
         try:
             self.container = self._open()
         except av.FFmpegError as error:
@@ -129,7 +122,7 @@ class ContainerMedia(Media):
         return (self.text.language or "") if self.text else ""
 
     def _open(self) -> InputContainer:
-        self._fetch_index()
+        self._fragments = fetch_index(self.file, walk_all=self._scan)
         return av.open(self._demuxed, "r", options=OPTIONS, container_options={}, metadata_errors="replace")
 
     @property
@@ -141,39 +134,6 @@ class ContainerMedia(Media):
     def reordered(self) -> bool:
         """Whether the container does not tell in which order pictures are shown (AVI knows decoding times only)."""
         return self.container.format.name == "avi"
-
-    def _fetch_index(self) -> None:
-        """Fetch the index of an MP4 as a whole, and read where its fragments lie, if it has some.
-
-        As the demuxer asks for it, each doubling of the reader's step would take a round trip, and the last one would
-        go up to a megabyte too far.
-        """
-        self._fragments = []
-        expected = BEFORE_INDEX
-        for box in itertools.islice(walk(self._read), BOXES_BEFORE_INDEX):
-            if box.kind == "moov" and box.size:
-                if min(box.size, self.file.size - box.position) > MAX_INDEX_BYTES:
-                    raise NotAVideo(f"The index of this video is larger than {MAX_INDEX_BYTES >> 20} MiB.")
-                # What follows is the first media, from which the library learns what the streams are.
-                end = box.position + box.size + FIRST_MEDIA_BYTES
-                self.file.prefetch([(box.position, min(end, self.file.size))], wait=False)
-                expected = BEFORE_FRAGMENTS
-            elif box.kind == "sidx" and expected is BEFORE_FRAGMENTS:
-                listed = read_sidx(self._read, box, self.file.size)
-                self._fragments += [listed] if listed else []
-            elif box.kind == "moof" and expected is BEFORE_FRAGMENTS:
-                if not self._fragments:
-                    self.file.prefetch([(self.file.size - LAST_BYTES, self.file.size)])
-                    self._fragments = read_mfra(self._read, self.file.size)
-                if not self._fragments and not self._scan:
-                    raise NoIndex  # The library would walk from fragment to fragment, a round trip each.
-                return
-            elif box.kind not in expected:
-                return
-
-    def _read(self, at: int, size: int) -> bytes:
-        self.file.seek(at)
-        return self.file.read(size)
 
     def streams(self) -> list[av.stream.Stream]:
         """The streams that are used: picture, sound and text."""

@@ -1,19 +1,27 @@
-"""Where the fragments of a fragmented MP4 lie, as far as the file lists them itself.
+"""The index of an MP4, fetched at once, and where its fragments lie, if it has some and lists them itself.
 
-Comes in: a way to read the file. Goes out: the fragments of each track that a segment index (``sidx``, ISO/IEC 14496-12
+Comes in: a remote file. Goes out: the fragments of each track that a segment index (``sidx``, ISO/IEC 14496-12
 section 8.16.3) before the first fragment or a random access table (``mfra``, section 8.8.9) at the file's end names.
 With either, libavformat, too, finds a fragment without walking through all that come before it.
 """
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cutaway_server.snippets.boxes import Box
+from cutaway_server.snippets.boxes import Box, walk
+from cutaway_server.snippets.files import ByteFile, NoIndex
+from cutaway_server.snippets.index import NotAVideo
 
+BEFORE_INDEX = {"ftyp", "free", "skip", "wide", "mdat", "uuid", "pnot"}
+BEFORE_FRAGMENTS = {"free", "skip", "styp", "emsg", "prft", "meta", "uuid"}
+BOXES_BEFORE_INDEX = 32
+FIRST_MEDIA_BYTES = 192 << 10
+MAX_INDEX_BYTES = 64 << 20
 MAX_LIST_BYTES = 8 << 20
 """An hour of fragments of two seconds takes 22 kB (sidx) or 36 kB a track (mfra)."""
 _MFRO_BYTES = 16
@@ -46,6 +54,53 @@ class Fragments:
     def seconds(self, ticks: int, track_base: Fraction) -> float:
         """Ticks of the list in seconds; ``track_base`` is the length of the track's own tick in seconds."""
         return float(ticks * (Fraction(1, self.timescale) if self.timescale else track_base))
+
+
+def fetch_index(file: ByteFile, *, walk_all: bool) -> list[Fragments]:
+    """Fetch the index of an MP4 as a whole, and read where its fragments lie, if it has some.
+
+    As the demuxer asks for it, each doubling of the reader's step would take a round trip, and the last one would
+    go up to a megabyte too far. Files of other kinds have no fragments.
+
+    Parameters
+    ----------
+    walk_all
+        The demuxer may walk from fragment to fragment through the whole file, because it is a local copy.
+
+    Raises
+    ------
+    NotAVideo
+        The index is larger than ``MAX_INDEX_BYTES``.
+    NoIndex
+        There are fragments that are listed nowhere, and walking through them would take a round trip for each.
+    """
+
+    def read(at: int, size: int) -> bytes:
+        file.seek(at)
+        return file.read(size)
+
+    listed: list[Fragments] = []
+    expected = BEFORE_INDEX
+    for box in itertools.islice(walk(read), BOXES_BEFORE_INDEX):
+        if box.kind == "moov" and box.size:
+            if min(box.size, file.size - box.position) > MAX_INDEX_BYTES:
+                raise NotAVideo(f"The index of this video is larger than {MAX_INDEX_BYTES >> 20} MiB.")
+            # What follows is the first media, from which the library learns what the streams are.
+            end = box.position + box.size + FIRST_MEDIA_BYTES
+            file.prefetch([(box.position, min(end, file.size))], wait=False)
+            expected = BEFORE_FRAGMENTS
+        elif box.kind == "sidx" and expected is BEFORE_FRAGMENTS:
+            listed += filter(None, [read_sidx(read, box, file.size)])
+        elif box.kind == "moof" and expected is BEFORE_FRAGMENTS:
+            if not listed:
+                file.prefetch([(file.size - LAST_BYTES, file.size)])
+                listed = read_mfra(read, file.size)
+            if not listed and not walk_all:
+                raise NoIndex
+            return listed
+        elif box.kind not in expected:
+            break
+    return []
 
 
 def read_sidx(read: Read, box: Box, size_bytes: int) -> Fragments | None:

@@ -42,16 +42,19 @@ def rewrite(path: Path, options: dict[str, str], scratch: Path) -> Path:
     for kind in CONTAINERS:
         with tempfile.NamedTemporaryFile(dir=scratch, prefix="source-", delete=False) as file:
             copy = Path(file.name)
+        written = False
         try:
             with path.open("rb") as source, av.open(source, "r", options=options) as container:
-                if _write(container, copy, kind):
-                    return copy
+                written = _write(container, copy, kind)
         except OSError:  # The disk is full.
-            copy.unlink()
             raise
         except (av.FFmpegError, ValueError):  # It cannot hold these codecs.
-            pass
-        copy.unlink()
+            continue
+        finally:
+            if not written:
+                copy.unlink()
+        if written:
+            return copy
     raise NotAVideo("This video has no index, and what is in it cannot be given one.")
 
 
