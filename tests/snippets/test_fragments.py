@@ -16,6 +16,7 @@ from cutaway_server.snippets.boxes import Box, walk
 from cutaway_server.snippets.container import OPTIONS
 from cutaway_server.snippets.fragments import Fragments, read_mfra, read_sidx
 from cutaway_server.snippets.index import NotAVideo
+from cutaway_server.snippets.reading import in_order
 from cutaway_server.snippets.rewrite import rewrite
 from snippets import film
 from snippets.films import Films
@@ -100,3 +101,16 @@ def test_what_holds_no_video_is_told(tmp_path: Path, films: Films) -> None:
     with pytest.raises(NotAVideo):
         rewrite(noise, OPTIONS, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["noise.ts"]
+
+
+def test_the_order_of_showing_with_pictures_that_are_not_shown() -> None:
+    assert in_order([0, 2, 1, 3], 4) == [0, 2, 1, 3]
+    assert in_order([0, 5, 4, 3], 6) == [1, 2, 0, 5, 4, 3]  # An open GOP begins.
+    assert in_order([0, 1, 3, 4], 5) == [0, 1, 2, 3, 4]  # One is damaged.
+    assert in_order([], 3) == [0, 1, 2]
+    assert in_order([1, 2], 3) == [0, 1, 2]
+
+
+@given(st.permutations(range(12)), st.integers(0, 12))
+def test_each_picture_is_shown_once(order: list[int], given: int) -> None:
+    assert sorted(in_order(order[:given], 12)) == list(range(12))

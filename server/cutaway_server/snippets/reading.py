@@ -100,12 +100,7 @@ def order_pictures(window: Window) -> None:
             shown += [f.pts for f in decoder.decode(sample.packet if sample else None) if f.pts is not None]
         except (av.FFmpegError, EOFError):
             continue
-    given = dict.fromkeys(n for n in shown if 0 <= n < len(times))  # In this order, each once.
-    order = list(given)
-    for number in range(len(times)):
-        if number not in given:
-            leading = not any(n in given for n in range(1, number))
-            order.insert(order.index(0) if leading and 0 in given else min(number, len(order)), number)
+    order = in_order([n for n in dict.fromkeys(shown) if 0 <= n < len(times)], len(times))
     delay = 0
     for time, number in zip(sorted(times), order, strict=True):
         sample = window.video[number]
@@ -113,6 +108,17 @@ def order_pictures(window: Window) -> None:
         delay = max(delay, times[number] - time)
     for number, sample in enumerate(window.video):
         sample.packet.dts = times[number] - delay
+
+
+def in_order(shown: list[int], count: int) -> list[int]:
+    """The numbers below ``count`` in the order of showing, of which some are ``shown`` and the others are not."""
+    given = set(shown)
+    first = min((n for n in shown if n), default=count)
+    missing = [n for n in range(count) if n not in given]
+    leading = [n for n in missing if 0 < n < first and 0 in given]
+    kept = {n for n in missing if not (0 < n < first and 0 in given)}
+    rest = iter(leading + shown)
+    return [n if n in kept else next(rest) for n in range(count)]
 
 
 def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
