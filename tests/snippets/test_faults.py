@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import os
 import shutil
 import signal
@@ -131,6 +132,18 @@ def test_odd_servers_do(watched: Watched, films: Films, odd: dict[str, object]) 
     if odd.get("then"):
         odd = {**odd, "then": Resource(film, ranges=False)}
     check_clips(watched.ask(Resource(film, **odd), min_seconds=2, max_seconds=6), film)  # type: ignore[arg-type]
+
+
+def test_a_server_that_zips_everything(watched: Watched, films: Films) -> None:
+    film = films["film.mp4"]
+    zipped = Resource(gzip.compress(film.read_bytes(), 1), ranges=False, headers={"Content-Encoding": "gzip"})
+    check_clips(watched.ask(zipped, min_seconds=2, max_seconds=6), film)
+
+
+def test_machines_behind_one_name_of_which_some_know_no_ranges(watched: Watched, films: Films) -> None:
+    film = films["film.mp4"]
+    machines = Resource(film, then=Resource(film, ranges=False, then=Resource(film)))
+    check_clips(watched.ask(machines, min_seconds=2, max_seconds=6), film)
 
 
 def test_fifty_at_once(watched: Watched, films: Films) -> None:

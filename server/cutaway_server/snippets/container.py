@@ -141,7 +141,7 @@ class ContainerMedia(Media):
 
     def _again(self, index: Index) -> Index:
         """Bring the demuxer to where it was when the index was made."""
-        if not index.exact:
+        if not index.exact and not self._fragments:
             self._read_index(scan=True)
         return index
 
