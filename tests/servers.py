@@ -15,6 +15,7 @@ conditions: :meth:`Origin.wait_for` returns as soon as a statement about the rec
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import socket
 import ssl
@@ -57,6 +58,12 @@ class Resource:
     content_length: bool = True
     """False leaves it out: the body ends with the connection."""
     chunked: bool = False
+    chunk: int = _CHUNK
+    """Bytes of a chunk."""
+    endless: bool = False
+    """Send the body again and again."""
+    raw: bytes | None = None
+    """Send just these bytes, head and all, and close."""
     etag: str | Callable[[int], str] | None = '"v1"'
     """As it stands in the field, quotes included; a function gets the number of the request, from 1."""
     content_range: str | None = None
@@ -168,6 +175,7 @@ class Origin(_Threaded):
         self.requests: list[Seen] = []
         self.open_connections = 0
         self.connections = 0
+        self.busy: dict[int, str] = {}
         self._tls = tls
         self._resources: dict[str, Resource] = {}
         self._asked: dict[str, int] = {}
@@ -247,6 +255,7 @@ class Origin(_Threaded):
         # first byte of its next request.
         sending = asyncio.ensure_future(self._respond(name, resource, number, method, span, writer))
         reading = asyncio.ensure_future(reader.read(1))
+        self.busy[id(writer)] = name
         try:
             await asyncio.wait((sending, reading), return_when=asyncio.FIRST_COMPLETED)
             if not sending.done() and reading.result():
@@ -256,6 +265,7 @@ class Origin(_Threaded):
         finally:
             for task in (sending, reading):
                 task.cancel()
+            del self.busy[id(writer)]
             results = await asyncio.gather(sending, reading, return_exceptions=True)
         if isinstance(results[1], bytes):
             return results[1] or None
@@ -271,6 +281,11 @@ class Origin(_Threaded):
         writer: asyncio.StreamWriter,
     ) -> bool:
         await asyncio.sleep(resource.latency)
+        if resource.raw is not None:
+            await _drip(writer, resource.raw, resource.drip)
+            writer.close()
+            await writer.wait_closed()
+            return False
         start, stop, head = _head(resource, number, span)
         await _drip(writer, head, (1, resource.head_drip) if resource.head_drip else None)
         if method == "HEAD":
@@ -280,10 +295,11 @@ class Origin(_Threaded):
         if resource.reset_after is not None and not resets:
             limits = []
         end = min([stop, *(start + limit for limit in limits)])
-        for position in range(start, end, _CHUNK):
+        for position in itertools.cycle(range(start, end, _CHUNK)) if resource.endless else range(start, end, _CHUNK):
             part = _slice(resource.body, position, min(end, position + _CHUNK))
             if resource.chunked:
-                part = b"%x\r\n%s\r\n" % (len(part), part)
+                pieces = (part[n : n + resource.chunk] for n in range(0, len(part), resource.chunk))
+                part = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
             await _drip(writer, part, resource.drip)
         if resets:
             self._reset[name] = self._reset.get(name, 0) + 1
@@ -291,7 +307,7 @@ class Origin(_Threaded):
             sock = writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
-        if resource.stall_after is not None:
+        if resource.stall_after is not None and resource.stall_after < stop - start:
             await asyncio.Event().wait()
         if resource.chunked:
             writer.write(b"0\r\n\r\n")

@@ -68,7 +68,7 @@ _SHOTS = (
 
 
 @contextmanager
-def _made(path: Path) -> Iterator[Path]:
+def made(path: Path) -> Iterator[Path]:
     """A file under another name, renamed once it is complete."""
     print(f"making {path.name} ...", file=sys.stderr, flush=True)
     partial = path.with_name(f"part-{os.getpid()}-{path.name}")
@@ -100,7 +100,7 @@ def clip(folder: Path, gop: str) -> Path:
             )
             pads += f"[v{n}][a{n}]"
         graph = ";".join(parts) + f";{pads}concat=n={len(_SHOTS)}:v=1:a=1[v][a]"
-        with _made(path) as partial:
+        with made(path) as partial:
             _ffmpeg(
                 *("-filter_complex", graph, "-map", "[v]", "-map", "[a]", "-c:v", "libx264", "-preset", "veryfast"),
                 *("-b:v", "5M", "-maxrate", "7M", "-bufsize", "10M", *GOPS[gop], "-pix_fmt", "yuv420p"),
@@ -116,7 +116,7 @@ def long(folder: Path, gop: str, minutes: int) -> Path:
         source = clip(folder, gop)
         turns = minutes * 60 // CLIP_SECONDS
         _need(folder, 2 * turns * source.stat().st_size)  # moving the index to the front rewrites the file
-        with _made(path) as partial:
+        with made(path) as partial:
             _loop(source, turns, partial)
     return path
 
@@ -137,7 +137,7 @@ def stream(folder: Path, kind: str, minutes: int) -> Path:
     sources = [_rendition(folder, *rendition) for rendition in RENDITIONS]
     _need(folder, minutes * 60 * 500_000)
     turns = str(minutes * 60 // CLIP_SECONDS - 1)
-    with _made(playlist) as partial:
+    with made(playlist) as partial:
         inputs = [part for source in sources for part in ("-stream_loop", turns, "-i", str(source))]
         if kind == "dash":
             names = ("-init_seg_name", f"{name}-$RepresentationID$.mp4")
@@ -160,7 +160,7 @@ def stream(folder: Path, kind: str, minutes: int) -> Path:
 def _rendition(folder: Path, height: int, rate: str) -> Path:
     path = folder / f"clip-{height}.mp4"
     if not path.exists():
-        with _made(path) as partial:
+        with made(path) as partial:
             _ffmpeg(
                 *("-i", str(clip(folder.parent, "gop2")), "-vf", f"scale=-2:{height}", "-c:v", "libx264"),
                 *("-preset", "veryfast", "-b:v", rate, "-maxrate", rate, "-bufsize", rate, *GOPS["gop2"]),
@@ -210,7 +210,7 @@ def planted(folder: Path, seed: int, seconds: int = HOUR) -> Planted:
     path = folder / f"planted-{seed}-{seconds // 60}min.mp4"
     events = _events(np.random.default_rng(seed), seconds)
     if not path.exists():
-        with _made(path) as partial:
+        with made(path) as partial:
             _film(partial, events, seed, seconds)
     return Planted(path, tuple((e.start, e.end) for e in events if e.kind == "highlight"))
 
@@ -219,7 +219,7 @@ def hours(folder: Path, count: int) -> Path:
     """Many hours of little: what matters is how long the index is."""
     path = folder / f"hours-{count}.mp4"
     if not path.exists():
-        with _made(path) as partial:
+        with made(path) as partial:
             _loop(planted(folder, SEEDS[0]).path, count, partial)
     return path
 

@@ -73,6 +73,7 @@ class Options:
 
     material: Path
     quick: bool
+    films: Path | None = None
 
     def count(self, usual: int) -> int:
         """How many repetitions: fewer when in a hurry."""
@@ -116,9 +117,10 @@ def options(description: str | None) -> Options:
         default=Path(tempfile.gettempdir()) / "cutaway-bench",
         help="folder in which the videos are made once and kept (up to 9 GB; default: %(default)s)",
     )
+    parser.add_argument("--films", type=Path, help="folder of real films, for the benchmarks that can use them")
     given = parser.parse_args()
     given.material.mkdir(parents=True, exist_ok=True)
-    return Options(given.material, given.quick)
+    return Options(given.material, given.quick, given.films)
 
 
 def collect(runs: Iterable[Run], given: Options) -> Iterator[Row]:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cutaway_server.fetch import download
+from cutaway_server.fetch import dial, download
 from cutaway_server.fetch.answers import ContentRange
 from cutaway_server.fetch.blocks import Block, Blocks, merged
 from cutaway_server.fetch.door import Pass
@@ -338,7 +338,12 @@ def test_the_fourth_reset_is_the_last(origin: Origin, recipe: Recipe) -> None:
         (Resource(BODY + b"x"), SourceChanged, "changed"),
         (Resource(BODY, etag='"v2"'), SourceChanged, "changed"),
         (Resource(BODY, etag=lambda number: f'"{number}"'), SourceChanged, "changed"),
-        (Resource(BODY, ranges=False), FetchFailed, "whole file"),
+        (Resource(BODY[:-5], ranges=False), SourceChanged, "changed"),
+        (
+            Resource(BODY, content_type="multipart/byteranges; boundary=x", status=206),
+            FetchFailed,
+            "which",
+        ),
         (Resource(BODY, redirect="http://127.0.0.1:1/"), FetchFailed, "redirects"),
         (Resource(BODY, status=404), FetchFailed, "404"),
         (Resource(BODY, status=206), FetchFailed, "without saying which"),
@@ -370,6 +375,41 @@ def test_a_server_that_caps_ranges(origin: Origin, recipe: Recipe) -> None:
         reader.prefetch([(0, len(BODY))])
         assert reader.read() == BODY
     assert len(origin.requests) == 11
+
+
+def test_a_server_that_forgets_about_ranges_now_and_then(origin: Origin, recipe: Recipe) -> None:
+    """One of several machines behind a name answers 200: what it sends too much of is left out, or another is asked."""
+    whole = Resource(BODY, ranges=False, then=Resource(BODY))
+    with recipe(whole).open() as reader:
+        assert reader.read(1000) == BODY[:1000]
+    for position in (3 * MIB, 6 * MIB):
+        with recipe(whole, validator='etag "v1"').open() as reader:
+            reader.seek(position)
+            assert reader.read(100_000) == BODY[position : position + 100_000]
+            assert reader.failure is None
+    with recipe(Resource(BODY, ranges=False)).open() as reader:
+        reader.seek(6 * MIB)
+        with pytest.raises(FetchFailed, match="whole file"):
+            reader.read(10)
+
+
+def test_a_transfer_that_stalls_is_taken_up_elsewhere(
+    origin: Origin, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial, "_READ_SECONDS", 0.3)
+    with recipe(Resource(BODY, stall_after=300_000, then=Resource(BODY))).open() as reader:
+        reader.prefetch([(0, MIB)])
+        assert reader.read(MIB) == BODY[:MIB]
+    assert origin.asked("film") == [(0, MIB), (300_000, MIB)]
+
+
+def test_a_size_that_was_a_lie(recipe: Recipe) -> None:
+    with recipe(Resource(BODY), size=2 * len(BODY)).open() as reader, pytest.raises(SourceChanged):
+        reader.read(10)
+    with recipe(Resource(BODY, content_range=f"bytes 0-9/{2 * len(BODY)}"), size=2 * len(BODY)).open() as reader:
+        reader.seek(len(BODY) + MIB)
+        with pytest.raises(FetchFailed, match="416"):
+            reader.read(10)
 
 
 def test_a_body_that_is_shorter_than_it_says(recipe: Recipe) -> None:

@@ -18,6 +18,8 @@ _RECIPES: dict[str, Make] = {}
 SHORT = ("-t", "14")
 COPY = ("-c", "copy")
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-threads", "2", "-b:v", "500k", "-g", "60")
+MPEG2 = ("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-g", "12")
+HEVC = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none")
 SENTENCES = (
     (1.2, 4.4, "The harbour sleeps under heavy snow."),
     (5.0, 7.0, "Every fishing boat stays home"),
@@ -92,6 +94,12 @@ _from_film("moov_last.mp4", *SHORT, *COPY)
 _from_film("film.mov", *SHORT, *COPY)
 _from_film("film.mkv", *COPY)
 _from_film("fragmented.mp4", *SHORT, *COPY, "-movflags", "frag_keyframe+empty_moov+default_base_moof")
+_from_film("sidx.mp4", *COPY, "-movflags", "frag_keyframe+empty_moov+default_base_moof+global_sidx")
+_from_film("mfra.mp4", *COPY, "-movflags", "frag_keyframe+empty_moov+default_base_moof")
+_from_film("unlisted.mp4", *SHORT, *COPY, "-movflags", "frag_keyframe+empty_moov+default_base_moof+skip_trailer")
+_from_film("film.ts", *SHORT, *COPY)
+_from_film("film.flv", *SHORT, *COPY)
+_from_film("film.avi", *SHORT, *X264, "-bf", "2", *AAC, source="steady.mp4")
 _from_film("late.mp4", *SHORT, *COPY, "-output_ts_offset", "7.3", "-avoid_negative_ts", "disabled")
 _from_film("late.mkv", *SHORT, *COPY, "-output_ts_offset", "7.3")
 _from_film("rotated.mp4", *SHORT, *COPY, before=("-display_rotation", "90"))
@@ -117,9 +125,14 @@ def _(films: Films, path: Path) -> None:
 
 _from_master("vp9.webm", "-t", "30", *VP9, "-c:a", "libopus")
 _from_master("vp9_large.webm", "-t", "8", "-vf", "scale=1280:720,noise=alls=30:allf=t", *VP9, "-an")
+_from_master("mpeg4.avi", *SHORT, "-c:v", "mpeg4", "-q:v", "3", "-bf", "2", "-c:a", "libmp3lame")
+_from_master("mjpeg.avi", *SHORT, "-c:v", "mjpeg", "-q:v", "4", "-c:a", "pcm_s16le")
+_from_master("mpeg2.mpg", *SHORT, *MPEG2, "-c:a", "mp2")
+_from_master("mpeg2.ts", *SHORT, *MPEG2, "-c:a", "mp2")
+_from_master("hevc.ts", *SHORT, *HEVC, *AAC)
 _from_master("vp8.webm", *SHORT, "-c:v", "libvpx", *VP9[2:], "-c:a", "libvorbis")
 _from_master("mpeg4.mp4", "-t", "30", "-c:v", "mpeg4", "-q:v", "3", "-bf", "2", *AAC)
-_from_master("hevc.mp4", *SHORT, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", *AAC)
+_from_master("hevc.mp4", *SHORT, *HEVC, *AAC)
 _from_master("yuv444.mp4", *SHORT, *X264, "-pix_fmt", "yuv444p", *AAC)
 _from_master("ten_bit.mp4", *SHORT, *X264, "-pix_fmt", "yuv420p10le", *AAC)
 _from_master("odd.webm", *SHORT, "-vf", "scale=321:181", *VP9, "-c:a", "libopus")
@@ -176,6 +189,26 @@ def _codec(codec: str, gops: str, order: str, rate: str, bits: int) -> None:
 
 for _kind in product(CODECS, ("closed", "open"), ("b", "no_b"), ("cfr", "vfr"), (8, 10)):
     _codec(*_kind)
+
+
+DISSOLVE_FRAMES = 20
+"""Before each cut of the usual film, in ``dissolves.mp4``."""
+
+
+@_recipe("dissolves.mp4")
+def _(films: Films, path: Path) -> None:
+    """Shots dissolve into each other; keyframes come twice a second, wherever."""
+    frames = []
+    for n in range(750):
+        shot = film.shot_of(n)
+        until = film.CUTS[shot + 1] - n
+        one, other = (np.frombuffer(film.draw(n, k), np.uint8).astype(np.float32) for k in (shot, shot + 1))
+        share = max(DISSOLVE_FRAMES + 1 - until, 0) / (DISSOLVE_FRAMES + 1)
+        frames.append(film.number_on((one * (1 - share) + other * share).astype(np.uint8).tobytes(), n))
+    wav = path.with_suffix(".wav")
+    wav.write_bytes(film.sound(30, film.BEEPS))
+    gops = ("-g", "12", "-sc_threshold", "0")
+    ffmpeg(*film.raw_input(), "-i", wav, *X264, *gops, *AAC, path, stdin=b"".join(frames))
 
 
 @_recipe("open_gop.mp4")
@@ -338,11 +371,25 @@ def _(films: Films, path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "color=s=6000x4000:d=0.08", "-c:v", "libx264", "-preset", "ultrafast", path)
 
 
+@_recipe("large.mp4")
+def _(films: Films, path: Path) -> None:
+    """Two seconds of 4K."""
+    picture = ("-c:v", "libx264", "-preset", "ultrafast", "-threads", "2")
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=4096x2304:d=2:r=5", *picture, "-pix_fmt", "yuv420p", path)
+
+
 @_recipe("heavy.mp4")
 def _(films: Films, path: Path) -> None:
     """Thirty seconds of noise in motion, some 5 Mbit a second."""
     noisy = ("-vf", "noise=alls=60:allf=t", "-t", "30", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25")
     ffmpeg("-i", films.master, *noisy, "-b:v", "5M", "-maxrate", "5M", "-bufsize", "2M", *AAC, path)
+
+
+_from_film(
+    "heavy_sidx.mp4", *COPY, "-movflags", "frag_keyframe+empty_moov+default_base_moof+global_sidx", source="heavy.mp4"
+)
+_from_film("heavy_mfra.mp4", *COPY, "-movflags", "frag_keyframe+empty_moov+default_base_moof", source="heavy.mp4")
+_from_film("heavy.avi", *COPY, source="heavy.mp4")
 
 
 @_recipe("wide.mp4")

@@ -9,7 +9,7 @@ import pytest
 
 from cutaway_server.snippets.words import clock
 from snippets import film
-from snippets.films import CHAPTERS, SENTENCES, Films
+from snippets.films import CHAPTERS, DISSOLVE_FRAMES, SENTENCES, Films
 from snippets.test_sources import FRAME, check_clips
 from snippets.watch import Answer, Watched
 
@@ -62,6 +62,18 @@ def test_no_flash_of_another_shot(watched: Watched, films: Films, asked: dict[st
         first, last = film.shot_of(numbers[0]), film.shot_of(numbers[-1])
         assert sum(film.shot_of(n) == first for n in numbers) >= 20
         assert sum(film.shot_of(n) == last for n in numbers) >= 20
+
+
+@pytest.mark.parametrize("asked", [ROOMY, ASKED], ids=["roomy", "tight"])
+def test_no_snippet_begins_or_ends_in_a_dissolve(watched: Watched, films: Films, asked: dict[str, float]) -> None:
+    """Where it can hardly be told, it may: the first and last mixed frames look like a shot alone."""
+    answer = watched.ask(films["dissolves.mp4"], **asked)
+    check_clips(answer, films["dissolves.mp4"])
+    for clip in answer.clips:
+        numbers = [f.number for f in film.read_frames(clip)]
+        for cut in film.CUTS[1:]:
+            assert not cut - DISSOLVE_FRAMES < numbers[0] < cut - 2
+            assert not cut - DISSOLVE_FRAMES + 2 < numbers[-1] + 1 <= cut
 
 
 def test_five_minutes_give_several_snippets_all_over(watched: Watched, films: Films) -> None:

@@ -79,14 +79,33 @@ def test_each_ends_as_it_should(watched: Watched, media: Path, name: str) -> Non
         assert -0.05 <= end_seconds - start - shown <= max(2.0, (end_seconds - start) / 4)
 
 
-def test_shots_of_a_published_test(media: Path) -> None:
-    truth = json.loads(existing(media, "films/bikes.cuts.json").read_text())
+def shots_of(path: Path) -> Shots:
     shots = Shots()
-    with av.open(str(existing(media, "films/bikes.mp4"))) as opened:
+    with av.open(str(path)) as opened:
         for frame in opened.decode(video=0):
             assert frame.time is not None
             shots.add(frame, frame.time)
+    return shots
+
+
+def test_shots_of_a_published_test(media: Path) -> None:
+    truth = json.loads(existing(media, "films/bikes.cuts.json").read_text())
+    shots = shots_of(existing(media, "films/bikes.mp4"))
     assert [round(t * truth["fps"]) for t in shots.boundaries()] == truth["shot_starts_frames"][1:]
+
+
+def test_fades_of_a_published_test(media: Path) -> None:
+    """It fades from black to white and back: through black at the published places, and white in between."""
+    truth = json.loads(existing(media, "films/pyscenedetect.cuts.json").read_text())["psd_fades.mp4"]
+    transitions = shots_of(existing(media, "films/psd_fades.mp4")).transitions()
+    for black in truth["scene_start_frames_fade_to_black"][1:]:
+        assert any(t.start < black / 25 < t.end for t in transitions)
+    for white in truth["scene_start_frames_fade_to_white"][1:]:
+        assert not any(t.start < white / 25 < t.end for t in transitions)
+
+
+def test_a_published_cut_at_one_frame_a_second(media: Path) -> None:
+    assert shots_of(existing(media, "films/oc_scene_change.mov")).boundaries() == pytest.approx([12.0], abs=0.01)
 
 
 def test_a_truncated_film_is_shown_until_there(watched: Watched, media: Path) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from tornado.websocket import websocket_connect
 
 from cutaway.protocol import (
+    MAX_URL_CHARACTERS,
     VIDEO_PATH,
     Progress,
     Snippet,
@@ -26,6 +27,7 @@ from cutaway.protocol import (
     VideoMessage,
     decode_video,
 )
+from cutaway_server.fetch.urls import mask_userinfo
 from processes import ServerProcess, alive, children_of, command, descendants_of, wait_until
 from servers import Origin, Resource
 
@@ -100,13 +102,13 @@ class Watched:
             return self.asked[key]
         served = f"video-{len(self.origin.requests)}"
         url = video if isinstance(video, str | None) else self.origin.serve(served, video)
-        answer = asyncio.run(self._read_all(url, parameters))
+        answer = asyncio.run(self.read_all(url, parameters))
         self.settle()
         if key is not None:
             self.asked[key] = answer
         return answer
 
-    async def _read_all(self, url: str | None, parameters: dict[str, object]) -> Answer:
+    async def read_all(self, url: str | None, parameters: dict[str, object]) -> Answer:
         messages: list[VideoMessage] = []
         before = time.monotonic()
         async with asyncio.timeout(100):
@@ -122,7 +124,7 @@ class Watched:
         assert client.close_code == 1000
         for message in messages:
             metadata = message.data.metadata if isinstance(message, Snippet) else message.metadata
-            assert metadata.src_video_url == (url or "")
+            assert metadata.src_video_url == mask_userinfo(url or "")[:MAX_URL_CHARACTERS]
         answer = Answer(messages, seconds)
         assert "inside the server" not in answer.error, self.server.errors.read_text()[-4000:]
         return answer
@@ -132,7 +134,7 @@ class Watched:
         # The lock says that the folder belongs to a living server.
         found = [f"file {path.name}" for path in self.work_dir.iterdir() if path.name != "lock"]
         if self.origin.open_connections:
-            found.append(f"{self.origin.open_connections} upstream connections")
+            found.append(f"{self.origin.open_connections} upstream connections {self.origin.busy}")
         for worker in self.worker_pids():
             found += [f"child {command(pid)}" for pid in descendants_of(worker) if alive(pid)]
         return found
@@ -154,15 +156,28 @@ class Watched:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, workers: int = 2, network: str = "127.0.0.0/8") -> Iterator[Watched]:
-    """Start a server and an origin; the server may fetch from nowhere else than a network of loopback addresses."""
+def running(
+    folder: Path,
+    *arguments: str,
+    workers: int = 2,
+    network: str = "127.0.0.0/8",
+    strict: bool = False,
+    launcher: tuple[str, ...] = (),
+) -> Iterator[Watched]:
+    """Start a server and an origin.
+
+    The server may fetch from a network of loopback addresses, a strict one from the origin's address only. The
+    launcher is a command that starts the one that follows it.
+    """
     folder.mkdir(exist_ok=True)
     work_dir = folder / "work"
     work_dir.mkdir()
     errors = folder / "stderr"
-    command_line = [sys.executable, "-m", "cutaway_server", "--port", "0", "--work-dir", str(work_dir)]
-    command_line += ["--workers", str(workers), "--allow-network", network, *arguments]
+    command_line = [*launcher, sys.executable, "-m", "cutaway_server", "--port", "0", "--work-dir", str(work_dir)]
+    command_line += ["--workers", str(workers), *arguments]
     with errors.open("w") as stderr, Origin() as origin:
+        allowed = ("--allow-address", f"127.0.0.1:{origin.port}") if strict else ("--allow-network", network)
+        command_line += allowed
         process = subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=folder)
         try:
             assert process.stdout is not None
@@ -170,7 +185,8 @@ def running(folder: Path, *arguments: str, workers: int = 2, network: str = "127
             match = re.fullmatch(r"Listening on http://127\.0\.0\.1:(\d+)\n", process.stdout.readline())
             assert match, errors.read_text()
             server = ServerProcess(process, int(match[1]), errors, descendants_of(process.pid))
-            (own,) = work_dir.iterdir()  # each server has a folder of its own in it
+            seen = Path(f"/proc/{process.pid}/root{work_dir}")  # The launcher may have mounted something there.
+            (own,) = seen.iterdir()  # each server has a folder of its own in it
             watched = Watched(server, origin, own, workers)
             yield watched
             assert process.poll() is None, f"the server died: {errors.read_text()[-2000:]}"

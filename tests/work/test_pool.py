@@ -15,7 +15,7 @@ from tornado.ioloop import IOLoop
 
 from cutaway_server.work.children import NurseryFailed
 from cutaway_server.work.limits import Limits
-from cutaway_server.work.pool import OutOfMemory, OutOfTime, WorkerDied, Workers, WorkersClosed
+from cutaway_server.work.pool import OutOfMemory, OutOfSpace, OutOfTime, WorkerDied, Workers, WorkersClosed
 from processes import alive, children_of, wait_until
 
 MEMORY = 600 << 20
@@ -197,6 +197,14 @@ async def test_memory(workers: Workers) -> None:
     assert await workers.run(jobs.allocate, 100 << 20, seconds=5)
     with pytest.raises(OutOfMemory):
         await workers.run(jobs.allocate, MEMORY, seconds=5)
+    assert await workers.run(jobs.echo, 1, seconds=5) == 1
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("path", ["/dev/full", "too large"])
+async def test_a_full_disk(workers: Workers, tmp_path: Path, path: str) -> None:
+    with pytest.raises(OutOfSpace, match="no room"):
+        await workers.run(jobs.write_at, str(tmp_path / path), Limits().file_bytes, seconds=5)
     assert await workers.run(jobs.echo, 1, seconds=5) == 1
 
 

@@ -29,11 +29,18 @@ from cutaway_server.fetch.dial import Line
 
 __all__ = ["Download"]
 
-_RESETS = 3
+_RESETS = 3  # a silence counts twice
+_SKIPPED_BYTES = 4 * 1024 * 1024  # what is read for nothing of a whole file that was sent in place of a part
 _SHORT_ANSWERS = 64  # servers that cap ranges do so at megabytes; one that gives a few bytes each time is hostile
 # A block of 4 MiB has 44 s: a server that is slower is of no use here, or drips on purpose.
 _GRACE_SECONDS = 12.0
 _BYTES_PER_SECOND = 128 * 1024
+
+
+class _WholeFile(Exception):
+    """The server sent everything, of which only a part far behind was wanted."""
+
+    fault = FetchFailed("The server sent the whole file when it was asked for a part.")
 
 
 class Download:
@@ -83,10 +90,13 @@ class Download:
         while not block.complete:
             try:
                 self._request(block, progressed, deadline - time.monotonic())
-            except (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError) as error:
-                resets += 1
-                if resets > _RESETS:
-                    raise explain(error) from error
+            except (
+                *(httpcore2.ReadError, httpcore2.ReadTimeout, httpcore2.WriteError, httpcore2.RemoteProtocolError),
+                _WholeFile,
+            ) as error:
+                resets += 2 if isinstance(error, httpcore2.ReadTimeout) else 1
+                if resets > _RESETS or time.monotonic() > deadline:
+                    raise (explain(error) if not isinstance(error, _WholeFile) else error.fault) from error
             except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
                 raise explain(error) from error
             answers += 1
@@ -99,8 +109,11 @@ class Download:
         with self._lock:
             self.requests += 1
         with self._line.get(self._url, fields, seconds=seconds) as response:
-            left = self._check(response, start, block.stop)
+            skip, left = self._check(response, start, block.stop)
             for chunk in response.iter_stream():
+                skip, chunk = max(skip - len(chunk), 0), chunk[skip:]
+                if response.status == HTTPStatus.OK:
+                    chunk = chunk[:left]
                 left -= len(chunk)
                 if left < 0:
                     raise FetchFailed("The server sent more bytes than it said.")
@@ -109,25 +122,35 @@ class Download:
                 with self._lock:
                     self.bytes_fetched += len(chunk)
                 progressed()
+                if response.status == HTTPStatus.OK and not left:
+                    return  # What follows of the whole file is not wanted; the connection is closed for it.
         if left:
             raise httpcore2.RemoteProtocolError("the body is shorter than its Content-Range")
 
-    def _check(self, response: httpcore2.Response, start: int, stop: int) -> int:
-        """Return how many bytes the body has."""
-        if response.status == HTTPStatus.OK:
-            raise FetchFailed("The server sent the whole file when it was asked for a part.")
+    def _check(self, response: httpcore2.Response, start: int, stop: int) -> tuple[int, int]:
+        """Return how many bytes of the body come before the wanted ones, and how many of these it has."""
         if 300 <= response.status < 400:
             raise FetchFailed("The server redirects to another address since the file was opened.")
-        if response.status != HTTPStatus.PARTIAL_CONTENT:
+        if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
             raise status_fault(response.status)
         if encoding(response):
             raise FetchFailed("The server sends the file compressed, so that parts of it are of no use.")
+        if response.status == HTTPStatus.OK:
+            # One of several machines behind a name that knows no ranges: the next may.
+            length = field(response, "Content-Length")
+            self._check_version(int(length) if length.isdecimal() else None, response)
+            if start > _SKIPPED_BYTES:
+                raise _WholeFile
+            return start, stop - start
         got = ContentRange.parse(field(response, "Content-Range"))
         if got is None:
             raise FetchFailed("The server sent a part of the file without saying which.")
-        now = validator(response)
-        if got.total not in (None, self._size) or (now and self._validator and now != self._validator):
-            raise SourceChanged("The file changed on the server while it was being read: try again.")
+        self._check_version(got.total, response)
         if got.start != start or got.stop > stop:
             raise FetchFailed("The server sent another part of the file than it was asked for.")
-        return got.stop - got.start
+        return 0, got.stop - got.start
+
+    def _check_version(self, total: int | None, response: httpcore2.Response) -> None:
+        now = validator(response)
+        if total not in (None, self._size) or (now and self._validator and now != self._validator):
+            raise SourceChanged("The file changed on the server while it was being read: try again.")

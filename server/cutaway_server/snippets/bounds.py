@@ -18,6 +18,8 @@ FLASH_SECONDS = 1.0
 """A shot shown for less than this at a snippet's beginning or end is a flash, not a picture."""
 REST_SECONDS = 3.0
 """The rest of a longer shot that is shown for less than this at the beginning belongs to what came before."""
+MIXED_PRICE = 2.0
+"""What it costs to begin or end while one shot gives way to the next."""
 BLACK_PRICE = 2.0
 """What the first second of black costs at a snippet's beginning or end."""
 ANCHOR_SECONDS = 4.0
@@ -39,8 +41,8 @@ class Stretch:
 
     ``starts`` are frames at which a copy can begin, ``ends`` points at which it can end, ``frames`` those at which a
     re-encoded snippet can do both, and ``splices`` starts at which a copy can go on after a re-encoded head.
-    ``boundaries`` are the first frames of new shots, ``pauses`` quiet points, and
-    ``blacks`` the beginnings and ends of runs of black frames.
+    ``boundaries`` are the first frames of new shots, and where transitions begin, ``pauses`` quiet points, ``blacks``
+    the beginnings and ends of runs of black frames, ``gradual`` those of dissolves, fades and wipes.
     """
 
     starts: Sequence[float]
@@ -51,6 +53,7 @@ class Stretch:
     pauses: Sequence[float] = ()
     blacks: Sequence[tuple[float, float]] = ()
     splices: Sequence[float] = ()
+    gradual: Sequence[tuple[float, float]] = ()
     frame_seconds: float = 0.04
 
     def inside(self, low: float, high: float) -> Stretch:
@@ -187,6 +190,8 @@ def _rate_start(stretch: Stretch, at: float, spare_sentences: bool) -> float | N
         score += 0.4
     elif after - at < REST_SECONDS:
         score -= 0.7
+    slack = stretch.frame_seconds * 0.5
+    score -= MIXED_PRICE * any(start - slack <= at < end - slack for start, end in stretch.gradual)
     score -= BLACK_PRICE * min(_black(stretch, at)[1], 1.0)
     if _inside_sentence(stretch.sentences, at):
         if spare_sentences:
@@ -208,6 +213,8 @@ def _rate_end(stretch: Stretch, at: float, spare_sentences: bool) -> float | Non
         score += 0.9
     elif at - before < FLASH_SECONDS:
         score -= 1.0
+    slack = stretch.frame_seconds * 0.5
+    score -= MIXED_PRICE * any(start + slack < at <= end + slack for start, end in stretch.gradual)
     score -= BLACK_PRICE * min(_black(stretch, at)[0], 1.0)
     if _inside_sentence(stretch.sentences, at):
         if spare_sentences:

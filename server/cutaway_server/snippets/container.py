@@ -10,8 +10,8 @@ Containers are opened with a format whitelist and without any protocol, because 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -19,9 +19,9 @@ from av.container import InputContainer
 from av.packet import Packet as _Packet
 from numpy.typing import NDArray
 
-from cutaway_server.snippets.boxes import walk
 from cutaway_server.snippets.captions import Cue, plain_text
 from cutaway_server.snippets.files import ByteFile, Demuxed, NoIndex, describe
+from cutaway_server.snippets.fragments import Fragments, fetch_index
 from cutaway_server.snippets.index import (
     Index,
     NotAVideo,
@@ -31,19 +31,24 @@ from cutaway_server.snippets.index import (
     text_stream,
 )
 from cutaway_server.snippets.media import MAX_PIXELS, Media
-from cutaway_server.snippets.packets import Indexed, Packets, PacketTable
+from cutaway_server.snippets.packets import Indexed, Packets, PacketTable, keyframe_table
 from cutaway_server.snippets.packets import scan as scan_packets
 from cutaway_server.snippets.reading import read_window
 from cutaway_server.snippets.sound import listen
 from cutaway_server.snippets.spans import Span, bounded, merged, packet_spans
 from cutaway_server.snippets.window import Packet, Window
 
-FORMATS = "mov,matroska,webm"
+FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv"
+SCANNED = ("mov", "matroska")
+"""Formats in which a place can be found again once all packets were read. The others need a copy with an index."""
 MAX_STREAMS = 64
-BEFORE_INDEX = {"ftyp", "free", "skip", "wide", "mdat", "uuid", "pnot"}
-BOXES_BEFORE_INDEX = 32
-FIRST_MEDIA_BYTES = 192 << 10
-MAX_INDEX_BYTES = 64 << 20
+OPTIONS = {
+    "format_whitelist": FORMATS,
+    "protocol_whitelist": "",  # The library has the file object and nothing else.
+    "max_streams": str(MAX_STREAMS),
+    "use_mfra_for": "pts",  # An MP4's list of fragments at its end spares a walk through all of them.
+}
+AVI_CHUNK_HEAD_BYTES = 8
 MAX_PREFETCH_BYTES = 64 << 20
 """The rest of a larger plan is fetched as it is read."""
 LONGEST_CUE_SECONDS = 15.0
@@ -71,12 +76,14 @@ class ContainerMedia(Media):
     NotAVideo
         The bytes are no video that we read, or have no picture.
     NoIndex
-        There is no index, and ``scan`` is false.
+        There is no index, and ``scan`` is false, or of no use in this format.
     """
 
     def __init__(self, file: ByteFile, *, index: Index | None = None, scan: bool = False) -> None:
         self.file = file
         self._demuxed = Demuxed(file)
+        self._scan = scan
+        self._fragments: Sequence[Fragments] = ()
         try:
             self.container = self._open()
         except av.FFmpegError as error:
@@ -90,7 +97,7 @@ class ContainerMedia(Media):
             if self.video.width * self.video.height > MAX_PIXELS:
                 raise NotAVideo(f"The picture is too large: {self.video.width} x {self.video.height} pixels.")
             self.packets: dict[int, Packets] = {
-                s.index: Indexed(s, self.origin, self.file.size) for s in self.streams()
+                s.index: Indexed(s, self.origin, self.file.size, head_bytes=self._head_bytes) for s in self.streams()
             }
             self.index = self._again(index) if index is not None else self._read_index(scan)
         except BaseException:
@@ -115,30 +122,18 @@ class ContainerMedia(Media):
         return (self.text.language or "") if self.text else ""
 
     def _open(self) -> InputContainer:
-        # The whitelist of protocols is empty: the library has the file object and nothing else.
-        options = {"format_whitelist": FORMATS, "protocol_whitelist": "", "max_streams": str(MAX_STREAMS)}
-        self._fetch_index()
-        return av.open(self._demuxed, "r", options=options, container_options={}, metadata_errors="replace")
+        self._fragments = fetch_index(self.file, walk_all=self._scan)
+        return av.open(self._demuxed, "r", options=OPTIONS, container_options={}, metadata_errors="replace")
 
-    def _fetch_index(self) -> None:
-        """Fetch the index of an MP4 as a whole.
+    @property
+    def _head_bytes(self) -> int:
+        """How many bytes of each packet's place in the index are not the packet's own."""
+        return AVI_CHUNK_HEAD_BYTES if self.container.format.name == "avi" else 0
 
-        As the demuxer asks for it, each doubling of the reader's step would take a round trip, and the last one would
-        go up to a megabyte too far.
-        """
-
-        def read(at: int, size: int) -> bytes:
-            self.file.seek(at)
-            return self.file.read(size)
-
-        for box in itertools.islice(walk(read), BOXES_BEFORE_INDEX):
-            if box.kind == "moov" and box.size:
-                # What follows is the first media, from which the library learns what the streams are.
-                end = box.position + min(box.size, MAX_INDEX_BYTES) + FIRST_MEDIA_BYTES
-                self.file.prefetch([(box.position, min(end, self.file.size))], wait=False)
-                return
-            if box.kind not in BEFORE_INDEX:
-                return
+    @property
+    def reordered(self) -> bool:
+        """Whether the container does not tell in which order pictures are shown (AVI knows decoding times only)."""
+        return self.container.format.name == "avi"
 
     def streams(self) -> list[av.stream.Stream]:
         """The streams that are used: picture, sound and text."""
@@ -146,26 +141,29 @@ class ContainerMedia(Media):
 
     def _again(self, index: Index) -> Index:
         """Bring the demuxer to where it was when the index was made."""
-        if not index.exact:
+        if not index.exact and not self._fragments:
             self._read_index(scan=True)
         return index
 
     def _read_index(self, scan: bool) -> Index:
         known = (self.container.duration or 0) / av.time_base
         packets = self.packets[self.video.index]
-        if "mov" in self.container.format.name:
+        name = self.container.format.name
+        if listed := next((f for f in self._fragments if f.track == self.video.id), None):
+            return self._read_fragments(listed)
+        if "mov" in name or name == "avi":
             pictures = packets.table()
             truncated = len(pictures.time) < len(self.video.index_entries)
             # A fragmented file whose fragments were not all listed covers only its beginning.
             if len(pictures.time) and pictures.size.all() and (pictures.time[-1] > 0.9 * known - 2 or truncated):
                 sounds = self.packets[self.audio.index].table(every=SOUND_STRIDE) if self.audio else None
                 return self._build(pictures, sounds, exact=True, duration=0.0 if truncated else known)
-        elif known:
+        elif known and "matroska" in name:
             pictures = self._read_cues(known, bounded=not scan)
             if len(pictures.time) > 1 and pictures.time[-1] + max(2 * np.diff(pictures.time).max(), 10) >= known:
                 # Only the picture's cues are an index; what was met of the other streams is accidental.
                 return self._build(pictures, None, exact=False, duration=known)
-        if not scan:
+        if not scan or not name.startswith(SCANNED):
             raise NoIndex
         self.packets = scan_packets(self._fresh(), self.streams(), self.origin)
         sounds = self.packets[self.audio.index].table() if self.audio else None
@@ -181,6 +179,25 @@ class ContainerMedia(Media):
             raise self.file.failure or NoIndex from None
         self._demuxed.left = None
         return Indexed(self.video, self.origin, self.file.size).table()
+
+    def _read_fragments(self, listed: Fragments) -> Index:
+        """The listed fragments as an index: where keyframes are, though not what every packet costs."""
+        base = Fraction(self.video.time_base or 1)
+        rows = [
+            (round(listed.seconds(f.time, base) / base), f.position)
+            for f in listed.fragments
+            if f.position < self.file.size
+        ]
+        if not rows:
+            raise NoIndex
+        pictures = keyframe_table(rows, base, self.origin)
+        if listed.end is not None:
+            return self._build(pictures, None, exact=False, duration=listed.seconds(listed.end, base) - self.origin)
+        self.file.prefetch([(rows[-1][1], min(self.file.size, rows[-1][1] + MAX_PREFETCH_BYTES))], wait=False)
+        self.container.seek(rows[-1][0], stream=self.video, backward=True)
+        ends = [p.pts + (p.duration or 0) for p in self.container.demux(self.video) if p.pts is not None and p.size]
+        self.file.release()
+        return self._build(pictures, None, exact=False, duration=max(ends, default=0) * float(base) - self.origin)
 
     def _build(self, pictures: PacketTable, sounds: PacketTable | None, *, exact: bool, duration: float) -> Index:
         """Without a duration to believe (truncated files have a wrong one), the last packet tells it."""

@@ -7,7 +7,10 @@ encodes them.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import re
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +21,7 @@ import imageio_ffmpeg  # type: ignore[import-untyped]
 from cutaway_server.errors import Fault
 from cutaway_server.snippets.index import VideoTrack
 from cutaway_server.snippets.media import MAX_PIXELS
-from cutaway_server.snippets.window import Sample, Window
+from cutaway_server.snippets.window import Packet, Sample, Window
 from cutaway_server.work.limits import child_setup
 
 log = logging.getLogger(__name__)
@@ -89,7 +92,12 @@ def encode(
         with complaints.open("wb") as stderr:  # Not in memory: damaged video makes megabytes of them.
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=stderr, preexec_fn=child_setup)  # noqa: S603
         if done.returncode or not path.exists() or not path.stat().st_size:
-            log.warning("ffmpeg ended with %d: %r", done.returncode, complaints.read_bytes()[-300:])
+            complaint = complaints.read_bytes()
+            if os.strerror(errno.ENOSPC).encode() in complaint:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if re.search(rb"out of memory|Cannot allocate memory|malloc", complaint):
+                raise MemoryError
+            log.warning("ffmpeg ended with %d: %r", done.returncode, complaint[-300:])
             raise CannotEncode("This part of the video could not be encoded.")
     finally:
         local.unlink(missing_ok=True)
@@ -106,6 +114,8 @@ def store(window: Window, path: Path) -> str:
     for kind in kinds:
         try:
             _store(window, path, kind)
+        except OSError:  # The disk is full: another format does not help.
+            raise
         except (av.FFmpegError, ValueError):
             continue
         return "matroska" if kind == "matroska" else "mov"
@@ -133,12 +143,27 @@ def _store(window: Window, path: Path, kind: str) -> None:
                         ((time - delay - shift) * base, stream, sample, time - delay - shift, sample.pts - shift)
                     )
         queue.sort(key=lambda entry: entry[0])
+        opened = _open_keyframes(window.video[1:])
         for _, stream, sample, dts, pts in queue:
             # Muxing a packet rescales it and changes its time base; one may be muxed more than once.
             sample.packet.time_base = window.video_base if stream.type == "video" else window.audio_base
             sample.packet.pts, sample.packet.dts = pts, dts
             sample.packet.stream = stream
+            # Searched by decoding times, an open GOP's keyframe would be begun at for the pictures shown before it.
+            sample.packet.is_keyframe = sample.keyframe and sample.packet not in opened
             output.mux(sample.packet)
+            sample.packet.is_keyframe = sample.keyframe
+
+
+def _open_keyframes(samples: list[Sample]) -> set[Packet]:
+    """The keyframes that pictures follow in the file which are shown before them."""
+    found = set()
+    earliest = None
+    for sample in reversed(samples):
+        if sample.keyframe and earliest is not None and earliest < sample.pts:
+            found.add(sample.packet)
+        earliest = sample.pts if earliest is None else min(earliest, sample.pts)
+    return found
 
 
 def _filters(track: VideoTrack, max_height: int | None) -> str:

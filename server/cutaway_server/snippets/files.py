@@ -80,4 +80,4 @@ def describe(file: ByteFile) -> str:
         head = b""
     if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
         return "This is a web page or an XML document, not a video file."
-    return "This is not a video file that can be read (MP4, MOV, MKV and WebM are)."
+    return "This is not a video file that can be read (MP4, MOV, MKV, WebM, MPEG-TS, MPEG-PS, AVI and FLV are)."

@@ -103,12 +103,12 @@ class Index:
     bin_seconds: float
     video_rate: Floats
     audio_rate: Floats
-    segmented: bool = False
-    """From a playlist: the keyframes are where segments begin, wherever shots do, and ``video_rate`` is coarse."""
     description: str = ""
     """What the page around the video says about it."""
     heat: Floats = field(default_factory=lambda: np.zeros(0))
     """How often each bin is watched, 0 to 1; empty if nobody says."""
+    segmented: bool = False
+    """From a playlist: the keyframes are where segments begin, wherever shots do, and ``video_rate`` is coarse."""
 
     @property
     def gop_seconds(self) -> float:

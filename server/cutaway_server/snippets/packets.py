@@ -10,6 +10,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -67,10 +68,13 @@ class Indexed(Packets):
         Where the presentation starts, in seconds of the stream's own times.
     size_bytes
         The length of the file; packets beyond it are left out.
+    head_bytes
+        What precedes a packet at its place in the index.
     """
 
-    def __init__(self, stream: av.stream.Stream, origin: float, size_bytes: int) -> None:
+    def __init__(self, stream: av.stream.Stream, origin: float, size_bytes: int, *, head_bytes: int = 0) -> None:
         self._stream = stream
+        self._head_bytes = head_bytes
         self._entries = stream.index_entries
         self._origin = origin
         self._size_bytes = size_bytes
@@ -97,6 +101,7 @@ class Indexed(Packets):
         rows = np.fromiter(
             ((e.timestamp, e.pos, e.size, e.is_keyframe) for e in entries), dtype=_ROW, count=len(numbers)
         )
+        rows["position"] += self._head_bytes
         rows = rows[rows["position"] + rows["size"] <= self._size_bytes]
         rows["size"] *= every
         return _table(rows, self._stream, self._shift, self._origin)
@@ -133,6 +138,14 @@ def make_table(rows: Iterable[tuple[int, int, int, bool]], stream: av.stream.Str
     array = np.array(list(rows), dtype=_ROW)
     first = int(array["at"].min()) if len(array) else 0
     return _table(array, stream, _shift(stream, first), origin)
+
+
+def keyframe_table(rows: Iterable[tuple[int, int]], base: Fraction, origin: float) -> PacketTable:
+    """Arrange rows of (time of showing in ticks, position) as a table of keyframes of unknown size."""
+    shown, position = np.array(sorted(rows), dtype=np.int64).reshape(-1, 2).T
+    nothing = np.zeros(len(shown), np.int64)
+    time = np.asarray(shown * float(base) - origin, dtype=np.float64)
+    return PacketTable(shown, time, position, nothing, np.ones(len(shown), np.bool_))
 
 
 def _shift(stream: av.stream.Stream, first: int) -> int:

@@ -13,11 +13,15 @@ import av
 import numpy as np
 
 from cutaway_server.snippets.captions import Cue, plain_text
+from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.spans import Span, bounded, merged
 from cutaway_server.snippets.window import MAX_WINDOW_BYTES, Packet, Sample, Window
 
 if TYPE_CHECKING:
     from cutaway_server.snippets.container import ContainerMedia
+
+STRAY_SECONDS = 0.5
+"""Sound that lies longer before the first keyframe is of no use."""
 
 
 def window_spans(media: ContainerMedia, key: int, end: float) -> list[Span]:
@@ -68,7 +72,53 @@ def read_window(media: ContainerMedia, key: int, end: float) -> Window:
             raise media.file.failure from None
         window.at_end = True
     media.file.release()
+    if media.reordered:
+        order_pictures(window)
     return window
+
+
+def order_pictures(window: Window) -> None:
+    """Tell when each picture is shown, where the container only tells when it is decoded.
+
+    The n-th picture that a decoder gives is shown at the n-th time. Pictures that it does not give precede the
+    keyframe if they follow it in the file (open GOPs), and keep their places elsewhere (damage).
+    """
+    context = window.video_stream.codec_context
+    decoder = av.CodecContext.create(context.codec.name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.extradata = context.extradata
+    decoder.thread_count = 2
+    decoder.options = {"max_pixels": str(MAX_PIXELS), "skip_loop_filter": "all"}
+    shown: list[int] = []
+    times = [s.packet.dts for s in window.video if s.packet.dts is not None]
+    if len(times) < len(window.video):
+        return
+    for number, sample in enumerate([*window.video, None]):
+        try:
+            if sample:
+                sample.packet.pts = number
+            shown += [f.pts for f in decoder.decode(sample.packet if sample else None) if f.pts is not None]
+        except (av.FFmpegError, EOFError):
+            continue
+    order = in_order([n for n in dict.fromkeys(shown) if 0 <= n < len(times)], len(times))
+    delay = 0
+    for time, number in zip(sorted(times), order, strict=True):
+        sample = window.video[number]
+        sample.pts = sample.packet.pts = time
+        delay = max(delay, times[number] - time)
+    for number, sample in enumerate(window.video):
+        sample.packet.dts = times[number] - delay
+
+
+def in_order(shown: list[int], count: int) -> list[int]:
+    """The numbers below ``count`` in the order of showing, of which some are ``shown`` and the others are not."""
+    given = set(shown)
+    first = min((n for n in shown if n), default=count)
+    missing = [n for n in range(count) if n not in given]
+    leading = [n for n in missing if 0 < n < first and 0 in given]
+    kept = {n for n in missing if not (0 < n < first and 0 in given)}
+    rest = iter(leading + shown)
+    return [n if n in kept else next(rest) for n in range(count)]
 
 
 def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
@@ -79,9 +129,13 @@ def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
     media.container.seek(int(ticks[begin]) + half_frame, stream=media.video, backward=True)
     first = int(ticks[key]) - half_frame if begin < key else None
     pending = {s.index for s in (media.video, media.audio) if s is not None}
+    # After a seek, a fragmented MP4 may give a stray packet of another fragment first.
+    earliest = float(media.index.keyframe_times[begin]) - STRAY_SECONDS
     start: float | None = None
     total = 0
     for packet in media.container.demux(media.streams()):
+        if packet.pts is None and media.reordered:
+            packet.pts = packet.dts
         if packet.pts is None or not packet.size:
             window.at_end |= not packet.size  # The demuxer's flush: the file is over.
             continue
@@ -91,6 +145,8 @@ def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
             window.cues += _read_cue(media, packet)
             continue
         if packet.stream.index not in pending:
+            continue
+        if packet.stream is media.audio and at < earliest:
             continue
         total += packet.size
         if at >= end or total > MAX_WINDOW_BYTES:

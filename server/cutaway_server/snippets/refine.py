@@ -41,6 +41,9 @@ class Seen:
     """Every frame before this time was decoded without an error."""
     damaged: bool = False
     boundaries: list[float] = field(default_factory=list)
+    """Where new shots begin."""
+    gradual: list[tuple[float, float]] = field(default_factory=list)
+    """Beginnings and ends of the transitions that are no hard cuts."""
     portrait: av.VideoFrame | None = None
     """A frame to show the stretch by."""
 
@@ -81,7 +84,9 @@ def look_through(window: Window, *, around: float, max_frames: int | None) -> Se
     shots = Shots()
     seen = Seen(shots, [], sentences(window.cues), np.zeros(0), 0.0, float("inf"))
     _watch(window, seen, around, max_frames)
-    seen.boundaries = shots.boundaries()
+    transitions = shots.transitions()
+    seen.boundaries = [transition.end for transition in transitions]
+    seen.gradual = [(t.start, t.end) for t in transitions if t.start < t.end]
     if window.audio_stream and window.audio:
         first = window.audio[0]
         seen.sound_start = float(first.pts * window.audio_base) - window.origin
@@ -146,6 +151,7 @@ def stretch_of(window: Window, seen: Seen) -> Stretch:
     edges += [times[-1]] if window.at_end else []
     blacks = seen.shots.blacks()
     edges += [at for black in blacks for at in black]
+    edges += [start for start, _ in seen.gradual]
     return Stretch(
         starts=sorted(window.seconds(s.pts) for s in samples if s.keyframe),
         ends=[window.seconds(ticks) for _, ticks in clean_ends(samples, at_end=window.at_end)],
@@ -155,5 +161,6 @@ def stretch_of(window: Window, seen: Seen) -> Stretch:
         pauses=seen.pauses(),
         blacks=blacks,
         splices=[window.seconds(window.video[n].pts) for n in splices(window)],
+        gradual=seen.gradual,
         frame_seconds=window.frame_seconds,
     )

@@ -1,9 +1,12 @@
-"""Shot boundaries in a run of consecutive decoded frames.
+"""Frames in numbers, and the shots that a run of consecutive decoded frames shows.
 
-Comes in: frames in display order. Goes out: the times at which a new shot's first frame is shown. Each frame is
-reduced at once to a few hundred numbers (means of small fields of luma and chroma, a luma histogram); a boundary is
-where a frame differs from the one before by much more than its neighbours do from theirs, the adaptive rule of
-Truong and Venkatesh (ACM TOMM 3(1), 2007, section 3) and of PySceneDetect's AdaptiveDetector.
+Comes in: frames in display order. Goes out: transitions between shots, times at which new shots begin, and how much is
+still or black. Each frame is reduced at once to a few hundred numbers (means of small fields of luma and chroma, a luma
+histogram); where one shot gives way to the next is found in these by :mod:`cutaway_server.snippets.transitions`.
+
+Where is the boundary of a transition that takes its time? It has two ends: until ``start`` the old shot is seen alone,
+from ``end`` on the new one, and in between nothing should begin or end. A hard cut is both at once. The new shot begins
+at ``end``.
 """
 
 from __future__ import annotations
@@ -16,17 +19,18 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-NEIGHBOURS = 4
-"""Frames on either side whose differences say how much the picture moves."""
-LEAST_DIFFERENCE = 0.07
-LEAST_RATIO = 3.0
+from cutaway_server.snippets.transitions import Pictures, find
+
 STILL_DIFFERENCE = 0.0015
 """Frames that differ by less are the same picture (coding noise of a still one stays below)."""
-FLASH_FRAMES = 3
+FRAMES_PER_SECOND = 30
+"""More do not tell more about transitions."""
 BLACK_SECONDS = 0.2
 """Shorter runs of black frames are a flash between shots."""
 _COLUMNS, _ROWS = 32, 18
-_BLACK_LUMA = 26.0
+_BLACK_LUMA, _WHITE_LUMA, _PLAIN_CONTRAST = 26.0, 200.0, 9.0
+_LEAST_CONTRAST = 12 / 255
+"""Flatter pictures have little form: else noise would be one."""
 
 Floats32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -45,7 +49,21 @@ class Signature:
     @property
     def black(self) -> bool:
         """Nothing can be seen."""
-        return self.brightness * 255 < _BLACK_LUMA and self.contrast * 255 < 9
+        return self.brightness * 255 < _BLACK_LUMA and self.contrast * 255 < _PLAIN_CONTRAST
+
+    @property
+    def plain(self) -> bool:
+        """There is nothing but one colour."""
+        return self.contrast * 255 < (_PLAIN_CONTRAST if self.brightness * 255 > _WHITE_LUMA else _PLAIN_CONTRAST / 2)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """From one shot to the next, in seconds: the first frame that is not the old shot alone, the first of the new one
+    alone. Both are the same in a hard cut."""
+
+    start: float
+    end: float
 
 
 @dataclass
@@ -74,28 +92,30 @@ class Shots:
             self._differences.append(difference(self.signatures[n - 1], self.signatures[n]) if n else 0.0)
         return np.array(self._differences)
 
-    def boundaries(self) -> list[float]:
-        """The times (seconds) at which new shots begin; a flash of a few frames is none."""
-        differences = self.differences()
-        found: list[int] = []
-        for n, value in enumerate(differences):
-            if value < LEAST_DIFFERENCE:
-                continue
-            around = np.concatenate((differences[max(n - NEIGHBOURS, 0) : n], differences[n + 1 : n + 1 + NEIGHBOURS]))
-            if not len(around):
-                continue
-            level = float(np.sort(around)[: max(len(around) - 1, 1)].mean())
-            if value >= LEAST_RATIO * max(level, 0.008) and value >= float(around.max()):
-                found.append(n)
-        return [self.signatures[n].time for n in found if not self._is_flash(n)]
+    def transitions(self) -> list[Transition]:
+        """Hard cuts, fades, dissolves and wipes, in order.
 
-    def _is_flash(self, n: int) -> bool:
-        """The picture before frame ``n`` is back within a few frames."""
-        before = self.signatures[n - 1]
-        after = self.signatures[n + 1 : n + 1 + FLASH_FRAMES]
-        back = any(difference(before, s) < LEAST_DIFFERENCE / 2 for s in after)
-        earlier = self.signatures[max(n - 1 - FLASH_FRAMES, 0) : n - 1]
-        return back or any(difference(s, self.signatures[n]) < LEAST_DIFFERENCE / 2 for s in earlier)
+        Black or white between two shots is a part of their transition; at the ends of the stretch it is a shot.
+        """
+        times = np.array([s.time for s in self.signatures])
+        if len(times) < 2:
+            return []
+        frame_seconds = max(float(np.median(np.diff(times))), 1e-3)
+        stride = max(round(1 / (FRAMES_PER_SECOND * frame_seconds)), 1)
+        differences = self.differences()
+        found: list[Transition] = []
+        end = 0
+        thinned = self if stride == 1 else Shots(self.signatures[::stride])
+        for first, last in find(_pictures(thinned, frame_seconds * stride)):
+            start, end = max((first - 1) * stride + 1, end), last * stride
+            if first == last:
+                start = end = start + int(differences[start : end + 1].argmax())
+            found.append(Transition(float(times[start]), float(times[end])))
+        return found
+
+    def boundaries(self) -> list[float]:
+        """The times (seconds) at which new shots begin: the ends of the transitions."""
+        return [transition.end for transition in self.transitions()]
 
     def still(self) -> float:
         """The share of frames that show the same picture as the one before."""
@@ -144,6 +164,17 @@ def sign(frame: av.VideoFrame, time: float) -> Signature:
         float(luma.mean()) / 255,
         float(luma.std()) / 255,
     )
+
+
+def _pictures(shots: Shots, frame_seconds: float) -> Pictures:
+    signatures = shots.signatures
+    fields = np.stack([s.fields for s in signatures])
+    luma, chroma = np.split(fields, [_ROWS * _COLUMNS], axis=1)
+    luma = luma.reshape(-1, _ROWS // 2, 2, _COLUMNS // 2, 2).mean((2, 4)).reshape(len(fields), -1)
+    contrast = luma.std(1, keepdims=True) + _LEAST_CONTRAST
+    form = np.hstack((luma - luma.mean(1, keepdims=True), chroma - 128 / 255)) / contrast
+    colour = [-1 if s.black else int(s.plain) for s in signatures]
+    return Pictures(np.hstack((luma, chroma)), form, shots.differences(), np.array(colour, np.int8), frame_seconds)
 
 
 def difference(one: Signature, other: Signature) -> float:

@@ -11,15 +11,18 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
+
 from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.ranges import FetchFailed, RemoteFile, resolve
 from cutaway_server.fetch.remote import Fields
-from cutaway_server.snippets.container import ContainerMedia
+from cutaway_server.snippets.container import OPTIONS, SCANNED, ContainerMedia
 from cutaway_server.snippets.files import NoIndex
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.media import Source as Source
 from cutaway_server.snippets.playlists import MAX_PLAYLIST_BYTES, is_playlist
+from cutaway_server.snippets.rewrite import rewrite
 from cutaway_server.snippets.segments import BadPlaylist
 from cutaway_server.snippets.streamed import open_stream
 
@@ -33,7 +36,7 @@ COPY_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class FileSource(Source):
-    """A single file: MP4, MOV, MKV or WebM."""
+    """A single file."""
 
     file: RemoteFile
 
@@ -73,7 +76,7 @@ def find_source(
     try:
         media = FileSource(file).open()
     except NoIndex:
-        file = local_copy(file, scratch, max_download)
+        file = with_index(file if file.local else local_copy(file, scratch, max_download), scratch)
         media = FileSource(file).open()
     return FileSource(media.file.snapshot(HANDED_ON_BYTES) if file.local is None else file), media
 
@@ -91,6 +94,23 @@ def _playlist(file: RemoteFile) -> bytes:
         raise BadPlaylist(f"The playlist is larger than the {MAX_PLAYLIST_BYTES >> 20} MiB that it may have.")
     with file.open() as reader:
         return reader.read(file.size)
+
+
+def with_index(file: RemoteFile, scratch: Path) -> RemoteFile:
+    """Give a local copy an index that has none, in formats in which reading it through does not replace one.
+
+    Raises
+    ------
+    Fault
+        It cannot be given one.
+    """
+    assert file.local is not None
+    with file.local.open("rb") as data, av.open(data, "r", options=OPTIONS) as container:
+        if container.format.name.startswith(SCANNED):
+            return file
+    copy = rewrite(file.local, OPTIONS, scratch)
+    file.local.unlink()
+    return replace(file, local=copy, size=copy.stat().st_size)
 
 
 def local_copy(file: RemoteFile, scratch: Path, max_download: int) -> RemoteFile:

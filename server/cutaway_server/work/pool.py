@@ -12,6 +12,7 @@ cancelled still starts; it polls 100 times a second to react in 10 ms.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 Args = TypeVarTuple("Args")
 Result = TypeVar("Result")
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The disk is full, the user's share of it is, or the file would be larger than a worker's files may be."""
 _ATTEMPTS = 3
 _LARGE_BYTES = 1 << 20
 """A result above this is read in a thread: 1 MiB takes the event loop about 0.3 ms."""
@@ -58,6 +61,16 @@ class OutOfMemory(Fault):
     """The job needed more memory than a worker may have."""
 
     def __init__(self, message: str = "The video needed more memory than is allowed.") -> None:
+        super().__init__(message)
+
+
+class OutOfSpace(Fault):
+    """There is no room for the job's temporary files."""
+
+    def __init__(
+        self,
+        message: str = "The server has no room left for its temporary files: try again later, or a smaller video.",
+    ) -> None:
         super().__init__(message)
 
 
@@ -146,7 +159,7 @@ class Workers:
 
         Raises
         ------
-        OutOfTime, OutOfMemory, WorkerDied
+        OutOfTime, OutOfMemory, OutOfSpace, WorkerDied
             The job broke a limit or its process.
         WorkersClosed
             :meth:`close` was called.
@@ -164,6 +177,9 @@ class Workers:
                 return cast(Result, value)
             if isinstance(value, MemoryError):
                 raise OutOfMemory from value
+            if isinstance(value, OSError) and value.errno in _NO_SPACE:
+                _log.error("no room for temporary files: %s", errno.errorcode[value.errno])
+                raise OutOfSpace from value
             raise cast(Exception, value)
         raise WorkerDied
 
