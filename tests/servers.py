@@ -21,8 +21,10 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,8 @@ from typing import Any, Self, TypeVar
 
 from cutaway_server.fetch.door import Door, Pass, Usage
 from cutaway_server.fetch.guard import Policy
+from cutaway_server.work.limits import Limits
+from cutaway_server.work.pool import Workers
 
 T = TypeVar("T")
 _CHUNK = 256 * 1024
@@ -376,6 +380,30 @@ class Canary(_Threaded):
         self.contacts += 1
         writer.transport.abort()
         self._tell()
+
+
+class OpenWorkers(_Threaded):
+    """Worker processes for sync tests, as the server has them."""
+
+    def __init__(self, count: int = 1, *, preload: tuple[str, ...] = (), bounds: Limits | None = None) -> None:
+        super().__init__()
+        self._workers = Workers(count, preload=preload, bounds=bounds)
+
+    async def _open(self) -> None:
+        await self._workers.start()
+        await self._workers.run(int, seconds=10)  # the pool's own thread starts with the first job
+
+    async def _close(self) -> None:
+        await self._workers.close()
+
+    def job(self, function: Callable[..., T], *args: Any, **named: Any) -> T:
+        """Run a top-level function in a worker and return its result."""
+        return self.begin(function, *args, **named).result(30)
+
+    def begin(self, function: Callable[..., T], *args: Any, **named: Any) -> Future[T]:
+        """Run a top-level function in a worker; cancelling the future kills the worker."""
+        running = self._workers.run(partial(function, *args, **named), seconds=25)
+        return asyncio.run_coroutine_threadsafe(running, self._loop)
 
 
 class OpenDoor(_Threaded):

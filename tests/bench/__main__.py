@@ -14,15 +14,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))  # the benchmarks also run as scripts, and import each other as such
 
 from bench_cut import cutting
+from bench_exact import exact
 from bench_first_snippet import first_snippet
 from bench_highlights import highlights
 from bench_leave import leaving
 from bench_shots import boundaries
+from bench_streams import streams
 from bench_whole_job import whole_job
 from report import main
 
 if __name__ == "__main__":
-    missed = main(__doc__, first_snippet, whole_job, highlights, cutting, leaving, boundaries)
+    missed = main(__doc__, first_snippet, streams, whole_job, highlights, cutting, exact, leaving, boundaries)
     # A process of its own: a heap that other benchmarks have grown is worth 20 ms to the baseline.
     missed |= subprocess.call([sys.executable, str(Path(__file__).with_name("bench_protocol.py"))])
     sys.exit(missed)

@@ -107,7 +107,7 @@ class Cutting:
             window = media.window(key, float(media.index.keyframe_times[key]) + SECONDS)
             first = window.video[0].pts
             last = first + round(SECONDS / window.video_base)
-            encode(window, first, last, self.scratch / "encoded.mp4")
+            encode(window, first, last, self.scratch / "encoded.mp4", track=media.index.video)
             return time.perf_counter() - start
 
     def whole_seconds(self) -> float:

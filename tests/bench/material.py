@@ -121,6 +121,54 @@ def long(folder: Path, gop: str, minutes: int) -> Path:
     return path
 
 
+RENDITIONS = ((720, "3M"), (240, "300k"))
+"""Lines and bits per second of the pictures of streams."""
+SEGMENT_SECONDS = 4
+
+
+def stream(folder: Path, kind: str, minutes: int) -> Path:
+    """The clip again and again as a stream: ``hls`` or ``dash``; its playlist, beside its segments."""
+    folder = folder / "streams"
+    name = f"{kind}-{minutes}min"
+    playlist = folder / (f"{name}.m3u8" if kind == "hls" else f"{name}.mpd")
+    if playlist.exists():
+        return playlist
+    folder.mkdir(exist_ok=True)
+    sources = [_rendition(folder, *rendition) for rendition in RENDITIONS]
+    _need(folder, minutes * 60 * 500_000)
+    turns = str(minutes * 60 // CLIP_SECONDS - 1)
+    with _made(playlist) as partial:
+        inputs = [part for source in sources for part in ("-stream_loop", turns, "-i", str(source))]
+        if kind == "dash":
+            names = ("-init_seg_name", f"{name}-$RepresentationID$.mp4")
+            names += ("-media_seg_name", f"{name}-$RepresentationID$-$Number%05d$.m4s")
+            copied = ("-map", "0:v", "-map", "1:v", "-map", "0:a", "-c", "copy", "-f", "dash")
+            _ffmpeg(*inputs, *copied, "-seg_duration", str(SEGMENT_SECONDS), *names, str(partial))
+            return playlist
+        lines = ["#EXTM3U"]
+        for n, (height, rate) in enumerate(RENDITIONS):
+            listed = folder / f"{name}-{height}.m3u8"
+            pieces = ("-hls_playlist_type", "vod", "-hls_segment_filename", str(listed.with_suffix("")) + "-%05d.ts")
+            copied = ("-map", f"{n}:v", "-map", f"{n}:a", "-c", "copy", "-f", "hls", "-hls_time", str(SEGMENT_SECONDS))
+            _ffmpeg(*inputs, *copied, *pieces, str(listed))
+            bits = int(rate.replace("M", "000000").replace("k", "000"))
+            lines += [f"#EXT-X-STREAM-INF:BANDWIDTH={bits},RESOLUTION={height * 16 // 9}x{height}", listed.name]
+        partial.write_text("\n".join([*lines, ""]))
+    return playlist
+
+
+def _rendition(folder: Path, height: int, rate: str) -> Path:
+    path = folder / f"clip-{height}.mp4"
+    if not path.exists():
+        with _made(path) as partial:
+            _ffmpeg(
+                *("-i", str(clip(folder.parent, "gop2")), "-vf", f"scale=-2:{height}", "-c:v", "libx264"),
+                *("-preset", "veryfast", "-b:v", rate, "-maxrate", rate, "-bufsize", rate, *GOPS["gop2"]),
+                *("-c:a", "copy", str(partial)),
+            )
+    return path
+
+
 def _loop(source: Path, turns: int, path: Path) -> None:
     copied = ("-c", "copy", "-movflags", "+faststart", str(path))
     _ffmpeg("-stream_loop", str(turns - 1), "-i", str(source), *copied)

@@ -6,7 +6,6 @@ import gzip
 import os
 import pickle
 import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,8 @@ from cutaway_server.fetch.answers import FetchFailed
 from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.guard import AddressRefused, Policy, UnknownHost
 from cutaway_server.fetch.ranges import RemoteFile, resolve
+from cutaway_server.fetch.remote import WebPage
+from cutaway_server.fetch.resource import fetch
 from cutaway_server.fetch.urls import InvalidURL
 from servers import Canary, OpenDoor, Origin, Resource
 
@@ -332,34 +333,6 @@ def test_a_budget_that_is_too_small(origin: Origin, tmp_path: Path) -> None:
             resolve(url, pass_, scratch=tmp_path, max_download=MIB)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test",
-    ]
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / "key"), "-out", str(folder / "crt")]
-    try:
-        subprocess.run([*command, *names], check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("needs the openssl command")
-    both = folder / "both.pem"
-    both.write_bytes((folder / "key").read_bytes() + (folder / "crt").read_bytes())
-    return both
-
-
 @pytest.fixture
 def secure(certificate: Path) -> Iterator[Origin]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -404,3 +377,70 @@ def test_every_failure_survives_a_process_border(origin: Origin, opens: Opens) -
             opens(url)
         again = pickle.loads(pickle.dumps(caught.value))
         assert (type(again), again.message) == (type(caught.value), caught.value.message)
+
+
+# --- pages, and what a server wants to see ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize(
+    ("body", "is_page"),
+    [
+        (b"<!DOCTYPE html>\n<html>", True),
+        (b"\xef\xbb\xbf\n <html lang='en'>", True),
+        (b"<!-- long " + b"x" * 9000 + b" --><html>", True),
+        (b'<?xml version="1.0"?><rss version="2.0">', True),
+        (b'<?xml version="1.0"?>\n<!-- made by a tool -->\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011">', False),
+        (b'<mpd:MPD xmlns:mpd="urn:mpeg:dash:schema:mpd:2011">', False),
+        (b"<svg/>", False),
+        (b"#EXTM3U\n", False),
+        (b"words <html>", False),
+        (b"<", False),
+    ],
+)
+@pytest.mark.parametrize("drip", [None, (7, 0.0)])
+def test_pages_are_told_from_files(
+    origin: Origin, opens: Opens, body: bytes, is_page: bool, ranges: bool, drip: tuple[int, float] | None
+) -> None:
+    url = origin.serve("file", Resource(body, ranges=ranges, drip=drip))
+    if is_page:
+        with pytest.raises(WebPage):
+            opens(url)
+    else:
+        assert opens(url).size == len(body)
+
+
+def test_a_page_is_not_read_to_its_end(origin: Origin, opens: Opens) -> None:
+    url = origin.serve("page", Resource(b"<html>" + bytes(5_000_000), ranges=False, stall_after=100_000))
+    with pytest.raises(WebPage):
+        opens(url, max_download=10 * MIB)
+
+
+SEEN = (("Cookie", "ticket=secret"), ("Referer", "http://page/"), ("User-Agent", "Browser/1"), ("X-Key", "secret"))
+
+
+def test_header_fields_stay_with_their_server(origin: Origin, tmp_path: Path) -> None:
+    with Origin(host="127.0.0.2") as other:
+        policy = Policy(allow_addresses=((origin.host, origin.port), (other.host, other.port)))
+        back = origin.serve("film.mp4", BODY)
+        away = other.serve("away", Resource(redirect=back))
+        inner = origin.serve("inner", Resource(redirect=away))
+        outer = origin.serve("outer", Resource(redirect=inner))
+        with OpenDoor(policy) as door, door.admit() as pass_:
+            straight = resolve(back, pass_, scratch=tmp_path, max_download=MIB, fields=SEEN)
+            led = resolve(outer, pass_, scratch=tmp_path, max_download=MIB, fields=SEEN)
+            with straight.open() as reader:
+                reader.seek(200_000)
+                reader.read(10)
+            line = dial.Line(pass_, connections=1)
+            fetch(line, outer, max_bytes=MIB, seconds=5, fields=dict(SEEN), stop=10)
+            line.close()
+    assert straight.fields == SEEN
+    assert led.fields == (("User-Agent", "Browser/1"),), "it has been elsewhere: nobody knows who sent it back"
+    assert "secret" not in repr(straight)
+    with_secret = {(seen.name, "cookie" in seen.headers) for seen in origin.requests}
+    assert with_secret == {("film.mp4", True), ("film.mp4", False), ("outer", True), ("inner", True)}
+    assert {seen.headers["user-agent"] for seen in origin.requests + other.requests} == {"Browser/1"}
+    assert not {"cookie", "referer", "x-key"} & {name for seen in other.requests for name in seen.headers}
+    ranges = [seen.range for seen in origin.requests if seen.name == "film.mp4"]
+    assert ranges[-1] == (0, 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +124,58 @@ _from_master("yuv444.mp4", *SHORT, *X264, "-pix_fmt", "yuv444p", *AAC)
 _from_master("ten_bit.mp4", *SHORT, *X264, "-pix_fmt", "yuv420p10le", *AAC)
 _from_master("odd.webm", *SHORT, "-vf", "scale=321:181", *VP9, "-c:a", "libopus")
 _from_master("no_b.mp4", *SHORT, *X264, "-bf", "0", *AAC)
+_from_master("fields.mp4", *SHORT, *X264, "-flags", "+ilme+ildct", "-x264-params", "tff=1", *AAC)
+_from_master("mpeg2.mkv", *SHORT, "-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-flags", "+ilme+ildct", *AAC)
+_from_master("surround.mp4", *SHORT, *X264, "-af", "pan=5.1|FC=c0", *AAC)
+_from_master("surround.webm", *SHORT, *VP9, "-af", "pan=5.1|FC=c0", "-c:a", "libopus", "-mapping_family", "1")
+_from_master("squeezed.mp4", *SHORT, "-vf", "setsar=4/3", *X264, *AAC)
+_from_master("squeezed.webm", *SHORT, "-vf", "setsar=4/3", *VP9, "-an")
+PQ = ("-vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc", "-pix_fmt", "yuv420p10le")
+_from_master("hdr.mp4", *SHORT, *PQ, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", *AAC)
 _from_master("long_gop.mp4", *SHORT, *X264, "-g", "9999", "-sc_threshold", "0", *AAC)
+
+
+# Shots that begin anywhere between keyframes.
+GOPS = ("-g", "50", "-sc_threshold", "0")
+_from_master("heads.mp4", *X264, *GOPS, *AAC)
+_from_film("heads.mkv", *COPY, source="heads.mp4")
+_from_master("heads_no_b.mp4", *SHORT, *X264, *GOPS, "-bf", "0", "-profile:v", "main", *AAC)
+_from_master("heads_baseline.mp4", *SHORT, *X264, *GOPS, "-profile:v", "baseline", "-an")
+_from_master("heads_b.mp4", *SHORT, *X264, *GOPS, "-bf", "5", "-x264-params", "b-pyramid=normal:ref=5", *AAC)
+_from_master("heads_slices.mp4", *SHORT, *X264, *GOPS, "-x264-params", "slices=4", *AAC)
+_from_master("heads_wide_ids.mp4", *SHORT, *X264, *GOPS, "-x264-params", "sps-id=31", *AAC)
+_from_master("heads_vfr.mp4", "-vf", "select='gte(n,200)+not(mod(n,2))'", "-fps_mode", "vfr", *X264, *GOPS, *AAC)
+_from_film("heads_late.mp4", *COPY, "-output_ts_offset", "7.3", "-avoid_negative_ts", "disabled", source="heads.mp4")
+
+
+CODECS = ("h264", "hevc", "vp9", "av1")
+
+
+def codec_film(codec: str, gops: str, order: str, rate: str, bits: int) -> str:
+    """The name of the film of one kind; VP9 and AV1 hide frames that are shown later where others have B-frames."""
+    return f"{codec}-{gops}-{order}-{rate}-{bits}.mkv"
+
+
+def _codec(codec: str, gops: str, order: str, rate: str, bits: int) -> None:
+    is_open, b = int(gops == "open"), order == "b"
+    x26 = f"open-gop={is_open}:keyint=25:min-keyint=25:scenecut=0:bframes={3 * b}:b-adapt=0"
+    how = {
+        "h264": ("-c:v", "libx264", "-preset", "veryfast", "-x264-params", x26),
+        "hevc": ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", f"log-level=none:{x26}"),
+        "vp9": (*VP9[:-1], "25", "-auto-alt-ref", str(int(b)), "-lag-in-frames", str(12 * b)),
+        "av1": (
+            *("-c:v", "libsvtav1", "-preset", "12", "-g", "25", "-svtav1-params"),
+            f"irefresh-type={2 - is_open}:pred-struct={1 + b}:lp=2",
+        ),
+    }[codec]
+    vary = "select='gte(n,70)+not(mod(n,2))'," if rate == "vfr" else ""
+    small = ("-vf", f"{vary}scale=160:90", "-fps_mode", "passthrough")
+    depth = ("-pix_fmt", "yuv420p10le" if bits == 10 else "yuv420p")
+    _from_master(codec_film(codec, gops, order, rate, bits), "-t", "5", *small, *how, *depth, *AAC)
+
+
+for _kind in product(CODECS, ("closed", "open"), ("b", "no_b"), ("cfr", "vfr"), (8, 10)):
+    _codec(*_kind)
 
 
 DISSOLVE_FRAMES = 20
@@ -201,6 +253,16 @@ def _(films: Films, path: Path) -> None:
     names = path.with_suffix(".txt")
     names.write_text(film.chapters("A Year in the Harbour", CHAPTERS))
     _long(path, list(tiny([(k, 60) for k in range(25)])), "-i", names, "-map_metadata", "2")
+
+
+@_recipe("unaligned.mp4")
+def _(films: Films, path: Path) -> None:
+    """Five minutes in 25 shots of 12 s, and a keyframe every 7 s, wherever that is."""
+    wav = path.with_suffix(".wav")
+    wav.write_bytes(film.sound(300, hum=0.3, rate=16_000))
+    gops = ("-c:v", "libx264", "-preset", "veryfast", "-g", "35", "-sc_threshold", "0", *AAC)
+    frames = b"".join(tiny([(k, 60) for k in range(25)]))
+    ffmpeg(*film.raw_input(*TINY), "-i", wav, *gops, "-movflags", "+faststart", path, stdin=frames)
 
 
 @_recipe("plain.mp4")

@@ -10,7 +10,7 @@ import struct
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -156,6 +156,22 @@ def test_leaving_while_a_child_encodes(watched: Watched, films: Films) -> None:
     async def once() -> float:
         async with connected(watched, url, min_seconds=8) as client:
             await asyncio.to_thread(wait_until, lambda: bool(watched.encoders()), 20.0)
+            return await time_to_leave(watched, client.close)
+
+    check_times(watched, once)
+
+
+def test_leaving_while_a_page_is_searched(watched: Watched) -> None:
+    """We have seen that it is a page, and yt-dlp reads it."""
+    body = b"<html>" + b" " * 1000
+    stalled = Resource(body, content_type="text/html", ranges=False, stall_after=100)
+
+    async def once() -> float:
+        url = watched.origin.serve("searched", replace(stalled, stall_after=None, then=stalled))
+        asked = len(watched.origin.asked("searched"))
+        async with connected(watched, url) as client:
+            second = lambda: len(watched.origin.asked("searched")) == asked + 2  # noqa: E731
+            await asyncio.to_thread(watched.origin.wait_for, second)
             return await time_to_leave(watched, client.close)
 
     check_times(watched, once)

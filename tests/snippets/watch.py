@@ -154,14 +154,14 @@ class Watched:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, workers: int = 2) -> Iterator[Watched]:
-    """Start a server and an origin."""
+def running(folder: Path, *arguments: str, workers: int = 2, network: str = "127.0.0.0/8") -> Iterator[Watched]:
+    """Start a server and an origin; the server may fetch from nowhere else than a network of loopback addresses."""
     folder.mkdir(exist_ok=True)
     work_dir = folder / "work"
     work_dir.mkdir()
     errors = folder / "stderr"
     command_line = [sys.executable, "-m", "cutaway_server", "--port", "0", "--work-dir", str(work_dir)]
-    command_line += ["--workers", str(workers), "--allow-network", "127.0.0.0/8", *arguments]
+    command_line += ["--workers", str(workers), "--allow-network", network, *arguments]
     with errors.open("w") as stderr, Origin() as origin:
         process = subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=folder)
         try:

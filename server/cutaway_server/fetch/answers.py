@@ -19,6 +19,7 @@ from cutaway_server.fetch.guard import AddressRefused, UnknownHost
 
 __all__ = [
     "ContentRange",
+    "Denied",
     "FetchFailed",
     "SourceChanged",
     "encoding",
@@ -31,6 +32,10 @@ __all__ = [
 
 class FetchFailed(Fault):
     """The server, or the way to it, did not give what was asked for."""
+
+
+class Denied(FetchFailed):
+    """The server refuses what was asked for, or does not have it any more: a status from 400 to 499."""
 
 
 class SourceChanged(FetchFailed):
@@ -96,7 +101,8 @@ def status_fault(status: int, *, size_known_empty: bool = False) -> FetchFailed:
         429: " Try again later.",
         503: " Try again later.",
     }.get(status, "")
-    return FetchFailed(f"The server answered {status} ({phrase}) for this URL.{advice}")
+    kind = Denied if 400 <= status < 500 else FetchFailed
+    return kind(f"The server answered {status} ({phrase}) for this URL.{advice}")
 
 
 def explain(error: Exception, whose: str = "The file's server") -> Fault:

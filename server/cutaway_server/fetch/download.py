@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
 import httpcore2
@@ -45,10 +45,15 @@ class Download:
         The connections.
     url, size, known_validator
         The file, and what tells that it is still the same.
+    fields
+        Header fields that its server wants to see.
     """
 
-    def __init__(self, line: Line, url: str, size: int, known_validator: str) -> None:
+    def __init__(
+        self, line: Line, url: str, size: int, known_validator: str, fields: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self._line = line
+        self._fields = dict(fields)
         self._url = url
         self._size = size
         self._validator = known_validator
@@ -90,7 +95,7 @@ class Download:
 
     def _request(self, block: Block, progressed: Callable[[], None], seconds: float) -> None:
         start = block.start + block.filled
-        fields = {"Range": f"bytes={start}-{block.stop - 1}"}
+        fields = {**self._fields, "Range": f"bytes={start}-{block.stop - 1}"}
         with self._lock:
             self.requests += 1
         with self._line.get(self._url, fields, seconds=seconds) as response:

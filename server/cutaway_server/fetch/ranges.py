@@ -65,7 +65,7 @@ class RangeReader(io.RawIOBase):
         self._blocks = Blocks(cached_bytes)
         self._threads: ThreadPoolExecutor | None = None
         self._line = Line(remote.pass_, connections=_CONNECTIONS + 1)
-        self._download = Download(self._line, remote.url, remote.size, remote.validator)
+        self._download = Download(self._line, remote.url, remote.size, remote.validator, remote.fields)
         self._local = remote.local.open("rb") if remote.local is not None else None
         for start, data in remote.blocks:
             for piece_start, piece_stop in self._blocks.missing(start, min(start + len(data), remote.size)):

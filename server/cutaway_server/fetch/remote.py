@@ -28,12 +28,26 @@ from cutaway_server.fetch.urls import InvalidURL, check_url
 if TYPE_CHECKING:
     from cutaway_server.fetch.ranges import RangeReader
 
-__all__ = ["RemoteFile", "resolve"]
+__all__ = ["Fields", "RemoteFile", "WebPage", "resolve"]
+
+Fields = tuple[tuple[str, str], ...]
+"""Header fields as (name, value)."""
 
 _FIRST_BYTES = 64 * 1024
 _MAX_REDIRECTS = 5
 _FIRST_SECONDS = 20.0
 _DOWNLOAD_SECONDS = 40.0
+_HEAD_BYTES = 4096
+_ROOT = re.compile(rb"<([A-Za-z_][^\s/>]*)[\s/>]")
+_EVERYWHERE = frozenset({"user-agent", "accept", "accept-language", "range"})
+"""Fields that any server may see; what else there is may be a secret, or is about the page it was given by."""
+
+
+class WebPage(FetchFailed):
+    """What is behind the URL is a page, or another document with markup, but a DASH manifest or a picture."""
+
+    def __init__(self, message: str = "This is a web page or an XML document, not a video file.") -> None:
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,8 @@ class RemoteFile:
         Bytes that are already here, as (position, bytes).
     local
         The temporary copy, when the server ignores byte ranges. Who gave the directory removes it.
+    fields
+        Header fields that its server wants to see, cookies among them: for this server alone, and for no log.
     """
 
     url: str
@@ -65,6 +81,7 @@ class RemoteFile:
     content_type: str = ""
     blocks: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
     local: Path | None = None
+    fields: Fields = field(default=(), repr=False)
 
     def open(self) -> RangeReader:
         """Return a file object over it; nothing is fetched yet."""
@@ -78,7 +95,14 @@ class RemoteFile:
 
 
 def resolve(
-    url: str, pass_: Pass, *, scratch: Path, max_download: int, download_seconds: float = _DOWNLOAD_SECONDS
+    url: str,
+    pass_: Pass,
+    *,
+    scratch: Path,
+    max_download: int,
+    download_seconds: float = _DOWNLOAD_SECONDS,
+    fields: Fields = (),
+    whose: str = "",
 ) -> RemoteFile:
     """Find out what is behind a URL and how to read it.
 
@@ -94,9 +118,15 @@ def resolve(
         Most bytes of a temporary copy.
     download_seconds
         Longest time for a temporary copy.
+    fields
+        Header fields for the URL's server. Where a redirect leads to another one, only harmless ones go along.
+    whose
+        What the server is called in messages; by default its name, which the client gave.
 
     Raises
     ------
+    WebPage
+        It is a page.
     InvalidURL
         When the URL, or one that it redirects to, is not to be fetched.
     AddressRefused, UnknownHost
@@ -116,17 +146,18 @@ def resolve(
                 raise FetchFailed(f"The URL redirects more than {_MAX_REDIRECTS} times.")
             seen.add(target)
             redirected = "The host that the URL redirects to"
-            whose = f"The host {urlsplit(target).hostname}" if len(seen) == 1 else redirected
+            named = whose or f"The host {urlsplit(target).hostname}"
             try:
-                found = opening.ask(target, ranged=True)
+                found = opening.ask(target, fields, ranged=True)
                 if found is None:
-                    found = opening.ask(target, ranged=False)
+                    found = opening.ask(target, fields, ranged=False)
             except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
-                raise answers.explain(error, whose) from error
+                raise answers.explain(error, named if len(seen) == 1 else redirected) from error
             if isinstance(found, RemoteFile):
                 return found
             if found is None:
                 raise FetchFailed("The server sends parts of the file, but does not say how long it is.")
+            fields = for_server(fields, target, found)
             target = found
     finally:
         line.close()
@@ -142,10 +173,10 @@ class _Opening:
     max_download: int
     download_seconds: float
 
-    def ask(self, url: str, *, ranged: bool) -> RemoteFile | str | None:
+    def ask(self, url: str, fields: Fields, *, ranged: bool) -> RemoteFile | str | None:
         """Return the recipe, the URL of a redirect, or None when ranges of it have no known total."""
-        fields = {"Range": f"bytes=0-{_FIRST_BYTES - 1}"} if ranged else {}
-        with self.line.get(url, fields, seconds=_FIRST_SECONDS) as response:
+        asked = {"Range": f"bytes=0-{_FIRST_BYTES - 1}"} if ranged else {}
+        with self.line.get(url, {**dict(fields), **asked}, seconds=_FIRST_SECONDS) as response:
             if response.status in (301, 302, 303, 307, 308):
                 return redirect(url, answers.field(response, "Location"))
             if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -155,11 +186,15 @@ class _Opening:
             if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
                 raise answers.status_fault(response.status)
             if compressed := answers.encoding(response):
+                if _kind(response) in ("text/html", "application/xhtml+xml"):
+                    raise WebPage
                 word = compressed if re.fullmatch(r"[a-z]{1,8}", compressed) else "a way that is not supported"
                 raise FetchFailed(f"The server sends the file compressed ({word}), which video files never need.")
             if response.status == HTTPStatus.PARTIAL_CONTENT:
-                return self._part(url, response)
-            return self._whole(url, response)
+                found = self._part(url, response)
+            else:
+                found = self._whole(url, response)
+            return found and dataclasses.replace(found, fields=fields)
 
     def _part(self, url: str, response: httpcore2.Response) -> RemoteFile | None:
         got = ContentRange.parse(answers.field(response, "Content-Range"))
@@ -172,6 +207,8 @@ class _Opening:
             data += chunk
             if len(data) > got.stop:
                 raise FetchFailed("The server sent more bytes than it said.")
+        if _is_markup(data):
+            raise WebPage
         return self._recipe(url, response, got.total, blocks=((0, bytes(data)),) if data else ())
 
     def _whole(self, url: str, response: httpcore2.Response) -> RemoteFile:
@@ -185,9 +222,14 @@ class _Opening:
             raise too_large
         self.line.extend(self.download_seconds)
         size = 0
+        head = bytearray()
         with tempfile.NamedTemporaryFile(dir=self.scratch, prefix="source-", delete=False) as copy:
             try:
                 for chunk in _body(response):
+                    if len(head) < _HEAD_BYTES:
+                        head += chunk[:_HEAD_BYTES]
+                        if _is_markup(head):
+                            raise WebPage
                     size += len(chunk)
                     if size > self.max_download:
                         raise too_large
@@ -208,8 +250,29 @@ class _Opening:
         blocks: tuple[tuple[int, bytes], ...] = (),
         local: Path | None = None,
     ) -> RemoteFile:
-        kind = answers.field(response, "Content-Type").partition(";")[0].strip().lower()
-        return RemoteFile(url, self.pass_, size, answers.validator(response), kind, blocks, local)
+        return RemoteFile(url, self.pass_, size, answers.validator(response), _kind(response), blocks, local)
+
+
+def _kind(response: httpcore2.Response) -> str:
+    return answers.field(response, "Content-Type").partition(";")[0].strip().lower()
+
+
+def _is_markup(head: bytes | bytearray) -> bool:
+    """Whether these first bytes are those of a page or a feed, as far as they tell; no file of video begins so."""
+    text = bytes(head[:_HEAD_BYTES]).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text.startswith(b"<"):
+        return False
+    root = _ROOT.search(text)
+    if root is None:
+        return len(head) >= _HEAD_BYTES
+    return root[1].rpartition(b":")[2] not in (b"MPD", b"svg")
+
+
+def for_server(fields: Fields, url: str, target: str) -> Fields:
+    """The header fields for one URL that may go along to another: to another server only harmless ones."""
+    if urlsplit(url)[:2] == urlsplit(target)[:2]:
+        return fields
+    return tuple((name, value) for name, value in fields if name.lower() in _EVERYWHERE)
 
 
 def _body(response: httpcore2.Response) -> Iterator[bytes]:

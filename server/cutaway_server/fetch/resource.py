@@ -15,7 +15,7 @@ import httpcore2
 from cutaway_server.fetch import answers
 from cutaway_server.fetch.answers import ContentRange, FetchFailed
 from cutaway_server.fetch.dial import Line
-from cutaway_server.fetch.remote import redirect
+from cutaway_server.fetch.remote import for_server, redirect
 from cutaway_server.fetch.urls import check_url
 
 MAX_REDIRECTS = 5
@@ -62,7 +62,7 @@ def fetch(
     start, stop
         The part to fetch, [start, stop); all of it without ``stop``.
     fields
-        More header fields.
+        More header fields; where a redirect leads to another server, only harmless ones go along.
     whose
         What its server is called in messages.
 
@@ -79,7 +79,9 @@ def fetch(
         try:
             with line.get(target, wanted, seconds=seconds) as response:
                 if response.status in (301, 302, 303, 307, 308):
-                    target = redirect(target, answers.field(response, "Location"))
+                    following = redirect(target, answers.field(response, "Location"))
+                    wanted = dict(for_server(tuple(wanted.items()), target, following))
+                    target = following
                     continue
                 return _read(target, response, start, stop, max_bytes)
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:

@@ -24,6 +24,11 @@ BLACK_PRICE = 2.0
 """What the first second of black costs at a snippet's beginning or end."""
 ANCHOR_SECONDS = 4.0
 """A snippet this far from its moment shows something else."""
+HEAD_PRICE, ENCODE_PRICE = 0.3, 0.5
+"""What encoding costs, however short: the head of a copy, or all."""
+SECONDS_OF_WORK = 6.0
+"""So much work (seconds) costs as much as one good reason is worth."""
+LEAST_COPIED_SECONDS = 0.5
 SENTENCE_LEAD_SECONDS = 1.0
 SENTENCE_TAIL_SECONDS = 0.8
 SENTENCE_TOLERANCE_SECONDS = 0.12
@@ -35,9 +40,9 @@ class Stretch:
     """What is known of a stretch of video; all lists ascend, all times are seconds in the source.
 
     ``starts`` are frames at which a copy can begin, ``ends`` points at which it can end, ``frames`` those at which a
-    re-encoded snippet can do both. ``boundaries`` are the first frames of new shots, and where transitions begin,
-    ``pauses`` quiet points, ``blacks`` the beginnings and ends of runs of black frames, ``gradual`` those of dissolves,
-    fades and wipes.
+    re-encoded snippet can do both, and ``splices`` starts at which a copy can go on after a re-encoded head.
+    ``boundaries`` are the first frames of new shots, and where transitions begin, ``pauses`` quiet points, ``blacks``
+    the beginnings and ends of runs of black frames, ``gradual`` those of dissolves, fades and wipes.
     """
 
     starts: Sequence[float]
@@ -47,6 +52,7 @@ class Stretch:
     sentences: Sequence[Sentence] = ()
     pauses: Sequence[float] = ()
     blacks: Sequence[tuple[float, float]] = ()
+    splices: Sequence[float] = ()
     gradual: Sequence[tuple[float, float]] = ()
     frame_seconds: float = 0.04
 
@@ -56,11 +62,17 @@ class Stretch:
         def kept(times: Sequence[float]) -> list[float]:
             return [t for t in times if low - TOLERANCE_SECONDS <= t <= high + TOLERANCE_SECONDS]
 
-        return replace(self, starts=kept(self.starts), ends=kept(self.ends), frames=kept(self.frames))
+        return replace(
+            self,
+            starts=kept(self.starts),
+            ends=kept(self.ends),
+            frames=kept(self.frames),
+            splices=kept(self.splices),
+        )
 
     def encoded(self) -> Stretch:
         """The same for a video that has to be encoded, and so can begin and end at any frame."""
-        return replace(self, starts=_thinned(self, self.frames), ends=self.frames)
+        return replace(self, starts=_thinned(self, self.frames), ends=self.frames, splices=())
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,8 @@ class Wish:
 
 @dataclass(frozen=True)
 class Bounds:
-    """A snippet's first frame and the time at which its last frame ends; ``copied`` if no encoding is needed."""
+    """A snippet's first frame and the time at which its last frame ends; ``copied`` if at most its head, up to the
+    next splice, has to be encoded."""
 
     start: float
     end: float
@@ -99,34 +112,64 @@ def choose(stretch: Stretch, wish: Wish, *, encode_cost: float | None, spare_sen
     Bounds or None
         None when nothing in the stretch keeps the limits.
     """
-    copies = _best(stretch, wish, stretch.starts, stretch.ends, spare_sentences)
+    begins = [_Start(at, 0.0, at) for at in stretch.starts]
+    if encode_cost is not None:
+        begins += _heads(stretch, encode_cost)
+    copies = _best(stretch, wish, begins, stretch.ends, spare_sentences)
     if encode_cost is not None and (copies is None or copies[0] < 0):
-        wanted = (*stretch.boundaries, *(s.start - 0.1 for s in stretch.sentences))
-        begins = sorted(set(_on_frames(stretch, wanted))) or stretch.frames
+        price = ENCODE_PRICE + encode_cost * wish.length / SECONDS_OF_WORK
+        begins = [_Start(at, price, at) for at in _wanted_frames(stretch) or stretch.frames]
         encoded = _best(stretch, wish, begins, stretch.frames, spare_sentences)
-        price = 0.5 + encode_cost * wish.length / 6
-        if encoded and (copies is None or encoded[0] - price > copies[0]):
+        if encoded and (copies is None or encoded[0] > copies[0]):
             return Bounds(encoded[1], encoded[2], copied=False)
     return Bounds(copies[1], copies[2], copied=True) if copies else None
 
 
+@dataclass(frozen=True)
+class _Start:
+    """A frame to begin at, what that costs, and from where on packets are copied."""
+
+    at: float
+    price: float
+    copied_from: float
+
+
+def _heads(stretch: Stretch, encode_cost: float) -> list[_Start]:
+    """The frames between keyframes at which it would be good to begin."""
+    heads = []
+    for at in _wanted_frames(stretch):
+        n = bisect_right(stretch.splices, at + TOLERANCE_SECONDS)
+        if n < len(stretch.splices) and not _near(stretch.starts, at, stretch.frame_seconds * 0.5):
+            splice = stretch.splices[n]
+            heads.append(_Start(at, HEAD_PRICE + encode_cost * (splice - at) / SECONDS_OF_WORK, splice))
+    return heads
+
+
+def _wanted_frames(stretch: Stretch) -> list[float]:
+    wanted = (*stretch.boundaries, *(s.start - 0.1 for s in stretch.sentences))
+    return sorted(set(_on_frames(stretch, wanted)))
+
+
 def _best(
-    stretch: Stretch, wish: Wish, starts: Sequence[float], ends: Sequence[float], spare_sentences: bool
+    stretch: Stretch, wish: Wish, starts: Iterable[_Start], ends: Sequence[float], spare_sentences: bool
 ) -> tuple[float, float, float] | None:
     """The pair with the highest score, as (score, start, end)."""
-    begins = [(a, score) for a in starts if (score := _rate_start(stretch, a, spare_sentences)) is not None]
+    begins = [(s, score) for s in starts if (score := _rate_start(stretch, s.at, spare_sentences)) is not None]
     stops = [
         (b, score) for b in _thinned(stretch, ends) if (score := _rate_end(stretch, b, spare_sentences)) is not None
     ]
     best: tuple[float, float, float] | None = None
-    for a, start_score in begins:
+    for begin, start_score in begins:
+        a = begin.at
         for b, end_score in stops:
             length = b - a
             if not wish.min_seconds - TOLERANCE_SECONDS <= length <= wish.max_seconds + TOLERANCE_SECONDS:
                 continue
+            if begin.copied_from > max(a, b - LEAST_COPIED_SECONDS):
+                continue
             # Who sets a tight limit wants no longer ones; shorter ones are as good.
             weight = 0.5 if length < wish.length == wish.max_seconds else 1.5
-            score = start_score + end_score - weight * abs(log2(length / wish.length))
+            score = start_score - begin.price + end_score - weight * abs(log2(length / wish.length))
             outside = max(a + 0.5 - wish.anchor, wish.anchor - b + 0.5, 0.0)
             score -= min(outside / ANCHOR_SECONDS, 1.0)
             if best is None or score > best[0]:

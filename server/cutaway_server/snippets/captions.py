@@ -6,6 +6,7 @@ them, since a caption line ends where the line is full, not where the speaker en
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def plain_text(data: bytes, codec: str) -> str:
     """The words of one packet of a text track.
 
     Formats: 3GPP timed text (ISO/IEC 14496-17, ``mov_text``: a 16-bit length before the text), SSA/ASS as Matroska
-    stores it (eight comma-separated fields before the text), SubRip and WebVTT (text with tags).
+    stores it (eight comma-separated fields before the text), SubRip (text with tags), WebVTT (and HTML's entities).
     """
     if codec == "mov_text":
         data = data[2 : 2 + int.from_bytes(data[:2], "big")]
@@ -49,6 +50,8 @@ def plain_text(data: bytes, codec: str) -> str:
     if codec in ("ass", "ssa"):
         text = text.split(",", 8)[-1].replace("\\N", " ").replace("\\n", " ")
     text = _TAGS.sub("", text)
+    if codec == "webvtt":
+        text = html.unescape(text)
     printable = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(printable.split())[:MAX_CUE_CHARACTERS]
 

@@ -12,7 +12,7 @@ import av
 
 from cutaway_server.snippets.boxes import walk
 
-Decoded = Literal["first", "keyframes", "all"]
+Decoded = int | Literal["keyframes", "all"]
 
 
 class BadClip(Exception):
@@ -36,8 +36,8 @@ def check(
     frames
         How many frames it should have, if known.
     decode
-        What of it to decode: the first keyframe, when the packets themselves were decoded before they were copied;
-        all keyframes; or everything.
+        What of it to decode: the first so many frames, when the packets themselves were decoded before they were
+        copied; all keyframes; or everything.
 
     Returns
     -------
@@ -95,20 +95,25 @@ def _check_frames(clip: av.container.InputContainer, frames: int | None, decode:
         raise BadClip("the first packet is no keyframe")
     if frames is not None and len(entries) != frames:
         raise BadClip(f"{len(entries)} frames, not {frames}")
-    if decode != "all":
+    sparse = decode in (1, "keyframes")
+    if sparse:
         video.codec_context.skip_frame = "NONKEY"
     video.codec_context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
     video.thread_count = 2
-    shown = 0
-    last = -1
-    for frame in clip.decode(video):
-        if frame.pts is None or frame.pts <= last or (shown == 0 and frame.pts):
-            raise BadClip(f"frame {shown} is shown at {frame.pts}, after {last}")
-        if frame.is_corrupt:
-            raise BadClip(f"frame {shown} is damaged")
-        last = frame.pts
-        shown += 1
-        if decode == "first":
+    sent: list[int] = []
+    shown: list[int] = []
+    for packet in clip.demux(video):
+        if packet.size and packet.pts is not None:
+            sent.append(packet.pts)
+        for frame in packet.decode():
+            if frame.pts is None or frame.pts <= (shown[-1] if shown else -1):
+                raise BadClip(f"frame {len(shown)} is shown at {frame.pts}, after {shown[-1:]}")
+            if frame.is_corrupt:
+                raise BadClip(f"frame {len(shown)} is damaged")
+            shown.append(frame.pts)
+        if isinstance(decode, int) and len(shown) >= decode:
             break
-    if not shown or (decode == "all" and shown != len(entries)):
-        raise BadClip(f"{shown} of {len(entries)} frames can be shown")
+    if not shown or shown[0] or (decode == "all" and len(shown) != len(entries)):
+        raise BadClip(f"{len(shown)} of {len(entries)} frames can be shown, from {shown[:1]}")
+    if not sparse and sorted(sent)[: len(shown)] != shown:
+        raise BadClip("frames are missing")

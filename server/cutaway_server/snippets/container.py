@@ -186,6 +186,7 @@ class ContainerMedia(Media):
         """Without a duration to believe (truncated files have a wrong one), the last packet tells it."""
         if not duration > 0 and len(pictures.time):
             duration = float(pictures.time[-1]) + 1 / float(self.video.average_rate or 25)
+        first = self._first_frame()
         return build_index(
             self.container,
             pictures,
@@ -193,7 +194,8 @@ class ContainerMedia(Media):
             origin=self.origin,
             duration=duration,
             exact=exact,
-            rotation=self._rotation(),
+            rotation=round(first.rotation / 90) * 90 if first else 0,
+            interlaced=first is not None and first.interlaced_frame,
         )
 
     def _fresh(self) -> InputContainer:
@@ -206,8 +208,8 @@ class ContainerMedia(Media):
         self.text = text_stream(self.container)
         return self.container
 
-    def _rotation(self) -> int:
-        """How the first picture is turned; only decoding tells."""
+    def _first_frame(self) -> av.VideoFrame | None:
+        """The first picture; only decoding tells how it is turned, and whether it is made of two fields."""
         decoder = self.video.codec_context
         try:
             packet = self._first_packet(self.video.start_time or 0)
@@ -215,7 +217,7 @@ class ContainerMedia(Media):
         except (av.FFmpegError, EOFError):
             frames = []
         decoder.flush_buffers()
-        return round(frames[0].rotation / 90) * 90 if frames else 0
+        return frames[0] if frames else None
 
     def keyframes(self, which: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decode single keyframes, given by their number in ``index.keyframe_times``.

@@ -18,6 +18,7 @@ import av
 from cutaway_server.snippets.bounds import Bounds, Wish, choose
 from cutaway_server.snippets.check import BadClip, check
 from cutaway_server.snippets.encode import CannotEncode, encode
+from cutaway_server.snippets.head import NoHead, encode_head, with_head
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.moments import early_keyframes
@@ -37,6 +38,8 @@ QUICK_FRAMES = 60
 """1080p frames that may be decoded before the first snippet leaves."""
 QUICK_ENCODE_COST = 3.0
 """How much dearer encoding is while somebody waits for the first snippet."""
+SEAM_FRAMES = 16
+"""How many frames after a head are decoded before it is sent: more than any decoder reorders."""
 SHORT_GOP_SECONDS = 4.0
 LEAD_SECONDS = 3.0
 TAIL_SECONDS = 2.5
@@ -155,6 +158,8 @@ def _choose(
     media: Media, window: Window, seen: Seen, order: Order, copyable: bool, *, spare_sentences: bool
 ) -> Bounds | None:
     stretch = stretch_of(window, seen).inside(order.low, order.high)
+    if order.quick:  # Nobody waits for the first snippet's head to be encoded.
+        stretch = replace(stretch, splices=())
     if not copyable:
         bounds = choose(stretch.encoded(), order.wish, encode_cost=None, spare_sentences=spare_sentences)
         return replace(bounds, copied=False) if bounds else None
@@ -206,7 +211,7 @@ def _make(
     if bounds.copied and (not seen.damaged or bounds.end <= seen.decoded_until):
         try:
             clip = _copy(index, window, seen, bounds, order, max_bytes, path)
-        except (BadClip, av.FFmpegError, ValueError) as error:
+        except (BadClip, NoHead, av.FFmpegError, ValueError) as error:
             log.info("A copy of %.3f-%.3f s failed (%s): encoding", bounds.start, bounds.end, error)
         else:
             if clip is not None:
@@ -217,9 +222,14 @@ def _make(
 def _copy(
     index: Index, window: Window, seen: Seen, bounds: Bounds, order: Order, max_bytes: int, path: Path
 ) -> Clip | None:
-    """The clip by copying packets; None if not even the shortest fits into ``max_bytes``."""
+    """The clip by copying packets, all but those of a head; None if not even the shortest fits into ``max_bytes``."""
     start = _ticks(window, bounds.start)
-    window = replace(window, video=[s for s in window.video[_position(window, start) :] if s.pts >= start])
+    position = _position(window, start)
+    head = None if window.video[position].keyframe else encode_head(window, start)
+    if head is None:
+        window = replace(window, video=[s for s in window.video[position:] if s.pts >= start])
+    else:
+        window = with_head(window, head)
     ends = clean_ends(window.video, at_end=window.at_end)
     kept, end = min(ends, key=lambda e: abs(window.seconds(e[1]) - bounds.end))
     total = 0
@@ -241,8 +251,8 @@ def _copy(
     sound = None
     if has_sound and not can_copy_audio(index):
         sound = path.with_suffix(".sound.mp4")
-        encode(window, start, end, sound, video=False)
-    copy_packets(window, start, kept, end, path, sound=sound)
+        encode(window, start, end, sound, track=None)
+    copy_packets(window, start, kept, end, path, sound=sound, extradata=head.extradata if head else None)
     data = path.read_bytes()
     if len(data) > max_bytes:
         return None
@@ -253,8 +263,8 @@ def _copy(
         frame_seconds=window.frame_seconds,
         frames=kept,
         sound=has_sound,
-        # All packets were decoded in look_through(), but those of a snippet in haste.
-        decode="keyframes" if order.quick else "first",
+        # All packets were decoded in look_through(), but those of a head, and of a snippet in haste.
+        decode="keyframes" if order.quick else len(head.samples) + SEAM_FRAMES if head else 1,
     )
     return Clip(data, window.seconds(start), window.seconds(end), True, seen)
 
@@ -276,7 +286,15 @@ def _encode(
     seconds = float((end - start) * window.video_base)
     room = max_bytes
     for _ in range(SIZES_TRIED):
-        encode(window, start, end, path, max_height=max_height, max_bytes=room)
+        encode(
+            window,
+            start,
+            end,
+            path,
+            max_height=max_height,
+            max_bytes=room,
+            track=index.video,
+        )
         data = path.read_bytes()
         if len(data) <= max_bytes:
             break

@@ -16,6 +16,7 @@ import av
 import imageio_ffmpeg  # type: ignore[import-untyped]
 
 from cutaway_server.errors import Fault
+from cutaway_server.snippets.index import VideoTrack
 from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.window import Sample, Window
 from cutaway_server.work.limits import child_setup
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 MOST_FOR_SOUND, LEAST_FOR_SOUND = 128_000, 24_000
 """Bits per second."""
+
+TO_LINEAR_LIGHT = "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709"
+"""For the tone mapping, with BT.709's primaries; 100 cd/m2 is the white of ordinary video."""
 
 
 class CannotEncode(Fault):
@@ -38,11 +42,12 @@ def encode(
     *,
     max_height: int | None = None,
     max_bytes: int = 32 << 20,
-    video: bool = True,
+    track: VideoTrack | None,
 ) -> None:
     """Encode the frames from ``start_ticks`` until ``end_ticks`` (video ticks of the source) into ``path``.
 
-    With ``video=False`` only the sound is encoded.
+    Interlaced pictures are made whole, those of a high dynamic range are mapped to the range and colours of BT.709.
+    Without a ``track`` only the sound is encoded.
 
     Raises
     ------
@@ -65,11 +70,11 @@ def encode(
             *("-ss", f"{skip:.6f}", "-i", str(local), "-t", f"{seconds:.6f}"),
             *("-map_metadata", "-1", "-map_chapters", "-1"),
         ]
-        if video:
+        if track:
             frames = sum(start_ticks <= s.pts < end_ticks for s in window.video)
             rate = max(bits - sound, 20_000)
             command += [
-                *("-map", "0:v:0", "-vf", _filters(max_height)),
+                *("-map", "0:v:0", "-vf", _filters(track, max_height)),
                 *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-threads", "2"),
                 *("-maxrate", str(rate), "-bufsize", str(rate), "-frames:v", str(frames + 2)),
                 # Each frame keeps its own time: on the grid of an average rate, close ones would be dropped.
@@ -96,7 +101,8 @@ def store(window: Window, path: Path) -> str:
 
     MP4 and MOV keep exact timestamps; Matroska (in milliseconds) takes all the rest.
     """
-    kinds = ("mp4", "mov", "matroska") if "mov" in window.video_stream.container.format.name else ("matroska",)
+    exact = any(kind in window.video_stream.container.format.name for kind in ("mov", "mpegts"))
+    kinds = ("mp4", "mov", "matroska") if exact else ("matroska",)
     for kind in kinds:
         try:
             _store(window, path, kind)
@@ -135,8 +141,12 @@ def _store(window: Window, path: Path, kind: str) -> None:
             output.mux(sample.packet)
 
 
-def _filters(max_height: int | None) -> str:
+def _filters(track: VideoTrack, max_height: int | None) -> str:
     height = f"min(ih,{max_height // 2 * 2})" if max_height else "ih"
     # The size is even, as 4:2:0 needs; the width follows.
     scale = f"scale=w='max(trunc(iw*({height})/ih/2)*2,2)':h='max(trunc(({height})/2)*2,2)'"
-    return f"setpts=PTS-STARTPTS,{scale},format=yuv420p"
+    deinterlace = ["bwdif=mode=send_frame:deint=interlaced"] if track.interlaced else []
+    tone_map = [TO_LINEAR_LIGHT, "tonemap=hable:desat=0", "zscale=t=bt709:m=bt709:r=tv"] if track.hdr else []
+    # Not every container that a window is stored in keeps the shape of pixels.
+    shape = [f"setsar={Fraction(track.pixel_aspect).limit_denominator(1000)}"]
+    return ",".join([*shape, *deinterlace, "setpts=PTS-STARTPTS", scale, *tone_map, "format=yuv420p"])

@@ -41,6 +41,7 @@ class Demuxed:
     def __init__(self, file: ByteFile) -> None:
         self._file = file
         self._position = 0
+        self._failed = False
         self.left: int | None = None
 
     def read(self, size: int = -1) -> bytes:
@@ -48,8 +49,14 @@ class Demuxed:
             self.left -= size
             if self.left < 0:
                 raise NoIndex
+        if self._failed:  # PyAV prints a failure that is followed by another one.
+            return b""
         self._file.seek(self._position)
-        data = self._file.read(size)
+        try:
+            data = self._file.read(size)
+        except BaseException:
+            self._failed = True
+            raise
         self._position += len(data)
         return data
 
@@ -73,6 +80,4 @@ def describe(file: ByteFile) -> str:
         head = b""
     if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
         return "This is a web page or an XML document, not a video file."
-    if head.startswith(b"#extm3u"):
-        return "This is a playlist (HLS), not a video file."
     return "This is not a video file that can be read (MP4, MOV, MKV and WebM are)."

@@ -10,7 +10,7 @@ All times are seconds from the start of the presentation (the container's ``star
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import av
 import numpy as np
@@ -31,9 +31,17 @@ class NotAVideo(Fault):
     """The bytes are no video that can be shown in moments."""
 
 
+HDR_TRANSFERS = {16, 18}
+"""The numbers of PQ and HLG (ITU-T H.273, table 3)."""
+
+
 @dataclass(frozen=True)
 class VideoTrack:
-    """The picture: codec name, coded size in pixels, rate in frames per second, rotation in degrees."""
+    """The picture: codec name, coded size in pixels, rate in frames per second, rotation in degrees.
+
+    ``pixel_aspect`` is a pixel's width by its height; ``hdr`` says that brightness is coded for a high dynamic range
+    (the transfer functions PQ and HLG, ITU-R BT.2100).
+    """
 
     codec: str
     width: int
@@ -42,6 +50,9 @@ class VideoTrack:
     pixel_format: str
     rotation: int = 0
     """Counterclockwise, by which the picture is turned before it is shown."""
+    pixel_aspect: float = 1.0
+    interlaced: bool = False
+    hdr: bool = False
 
     @property
     def shown_height(self) -> int:
@@ -92,6 +103,12 @@ class Index:
     bin_seconds: float
     video_rate: Floats
     audio_rate: Floats
+    description: str = ""
+    """What the page around the video says about it."""
+    heat: Floats = field(default_factory=lambda: np.zeros(0))
+    """How often each bin is watched, 0 to 1; empty if nobody says."""
+    segmented: bool = False
+    """From a playlist: the keyframes are where segments begin, wherever shots do, and ``video_rate`` is coarse."""
 
     @property
     def gop_seconds(self) -> float:
@@ -145,6 +162,7 @@ def build_index(
     duration: float,
     exact: bool,
     rotation: int,
+    interlaced: bool = False,
 ) -> Index:
     """Condense packet tables into an :class:`Index`."""
     video = picture_stream(container)
@@ -163,6 +181,9 @@ def build_index(
             frames_per_second=rate if 0 < rate <= 240 else 25.0,
             pixel_format=context.pix_fmt or "",
             rotation=rotation,
+            pixel_aspect=float(video.sample_aspect_ratio or 1) or 1.0,
+            interlaced=interlaced,
+            hdr=context.color_trc in HDR_TRANSFERS,
         ),
         audio=AudioTrack(audio.codec_context.codec.canonical_name, audio.rate, audio.channels) if audio else None,
         title=clean(container.metadata.get("title", "")),

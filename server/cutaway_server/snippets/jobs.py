@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cutaway import protocol
+from cutaway_server.fetch.answers import Denied, SourceChanged
 from cutaway_server.fetch.door import Pass
 from cutaway_server.snippets import looks, moments, words
 from cutaway_server.snippets.bounds import Wish
@@ -21,7 +22,8 @@ from cutaway_server.snippets.cut import Clip, Declined, Order, SecondBest, cut
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.moments import Candidate, Limits, Moment
-from cutaway_server.snippets.source import Source, find_source
+from cutaway_server.snippets.sites import find_video
+from cutaway_server.snippets.source import Source
 
 FIRST_LOOKS = 5
 """Candidates that are looked at before the first snippet is chosen."""
@@ -76,7 +78,17 @@ def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: i
     Fault
         It cannot be fetched or is no video.
     """
-    source, media = find_source(url, pass_, scratch=scratch, max_download=max_download)
+    for last in (False, True):
+        source, media = find_video(url, pass_, scratch=scratch, max_download=max_download)
+        try:
+            return _survey(source, media, limits)
+        except Denied:  # It expired meanwhile: found again, its address is another one.
+            if last:
+                raise
+    raise AssertionError("not reached")
+
+
+def _survey(source: Source, media: Media, limits: Limits) -> Survey:
     with media:
         index = media.index
         count = moments.wanted(index, limits)
@@ -91,6 +103,23 @@ def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: i
         # The others keep a full territory: it is only the first snippet that must not take too much.
         found = moments.territories(ordered[:1], index, limits)
         return Survey(source, index, count, _placed(found[0], index), tuple(seen), False)
+
+
+def find_again(url: str, known: Index, pass_: Pass, scratch: Path, max_download: int) -> Source:
+    """Find a video once more, because what was found refuses to be read on: addresses of sites expire.
+
+    Raises
+    ------
+    Fault
+        It cannot be found any more, or is another one than before.
+    """
+    source, media = find_video(url, pass_, scratch=scratch, max_download=max_download)
+    with media:
+        now = media.index
+        same = np.array_equal(now.keyframe_ticks, known.keyframe_ticks)
+        if not (same and np.array_equal(now.keyframe_positions, known.keyframe_positions)):
+            raise SourceChanged("The video changed on the server while it was being read: try again.")
+    return source
 
 
 def plan(known: Survey, limits: Limits) -> list[Moment]:
@@ -127,10 +156,11 @@ def plan(known: Survey, limits: Limits) -> list[Moment]:
 def look_at(media: Media, places: Sequence[Candidate], limits: Limits, *, listen: bool) -> list[Candidate]:
     """Look at the keyframe nearest to each candidate, listen there, and read its captions."""
     index = media.index
-    keys = [int(np.abs(index.keyframe_times - c.anchor).argmin()) for c in places]
+    keys = [_nearest(index, c.anchor) for c in places]
     pictures = {}
-    for key, frame in media.keyframes(sorted(set(keys))):
+    for key, frame in media.keyframes(sorted({key for around in keys for key in around})):
         pictures[key] = looks.look_at(frame, float(index.keyframe_times[key]))
+    seen = [[pictures[key] for key in around if key in pictures] for around in keys]
     half = LISTEN_SECONDS / 2
     levels: list[float | None] = [None] * len(places)
     if listen:
@@ -139,9 +169,19 @@ def look_at(media: Media, places: Sequence[Candidate], limits: Limits, *, listen
     reach = limits.length / 2 + moments.room(index)
     told = media.cues([(c.anchor - reach, c.anchor + reach) for c in places])
     return [
-        replace(place, look=pictures.get(key), level=level, sentences=tuple(_near(sentences(cues), place, limits)))
-        for place, key, level, cues in zip(places, keys, levels, told, strict=True)
+        replace(
+            place,
+            look=next((look for look in around if look.page), around[0] if around else None),
+            level=level,
+            sentences=tuple(_near(sentences(cues), place, limits)),
+        )
+        for place, around, level, cues in zip(places, seen, levels, told, strict=True)
     ]
+
+
+def _nearest(index: Index, anchor: float) -> list[int]:
+    """The keyframe to look at; two where they are far apart, lest one shows what is before the credits."""
+    return [int(key) for key in np.argsort(np.abs(index.keyframe_times - anchor))[: 2 if index.segmented else 1]]
 
 
 def _near(said: Sequence[Sentence], place: Candidate, limits: Limits) -> list[Sentence]:
@@ -190,7 +230,9 @@ def make_snippet(source: Source, index: Index, order: SnippetOrder, scratch: Pat
         description=words.describe(clip.seen, clip.start, clip.end, index.duration, moment.chapter),
         start=round(clip.start, 6),
         end=round(clip.end, 6),
-        poster=looks.poster(clip.seen.portrait, index.video.rotation) if clip.seen.portrait else None,
+        poster=looks.poster(clip.seen.portrait, index.video.rotation, index.video.pixel_aspect)
+        if clip.seen.portrait
+        else None,
         by="local",
     )
     data = protocol.SnippetData(video_data=clip.data, metadata=metadata)

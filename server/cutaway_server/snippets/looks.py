@@ -99,17 +99,22 @@ def difference(one: Look, other: Look) -> float:
     return min(0.5 * min(place, 1.0) + 0.5 * colour, 1.0)
 
 
-def poster(frame: av.VideoFrame, rotation: int = 0, limit_bytes: int = 20_000) -> bytes | None:
+def poster(
+    frame: av.VideoFrame, rotation: int = 0, pixel_aspect: float = 1.0, limit_bytes: int = 20_000
+) -> bytes | None:
     """A JPEG of the frame, 320 pixels wide or less, of at most ``limit_bytes``; None if it cannot be made.
 
-    ``rotation`` is counterclockwise, in degrees; quarter turns are made.
+    ``rotation`` is counterclockwise, in degrees; quarter turns are made. ``pixel_aspect`` is a pixel's width by its
+    height before that.
     """
     if rotation % 360:
         upright = np.rot90(frame.to_ndarray(format="rgb24"), rotation // 90)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(upright, dtype=np.uint8), "rgb24")
+        if rotation % 180:
+            pixel_aspect = 1 / pixel_aspect
     for width, quality in ((320, 5), (320, 12), (240, 16), (160, 24)):
-        width = min(width, frame.width) & ~1 or 2
-        height = max(round(frame.height * width / frame.width) & ~1, 2)
+        width = min(width, round(frame.width * pixel_aspect)) & ~1 or 2
+        height = max(round(frame.height * width / (frame.width * pixel_aspect)) & ~1, 2)
         encoder = av.CodecContext.create("mjpeg", "w")
         assert isinstance(encoder, av.VideoCodecContext)
         encoder.width, encoder.height = width, height

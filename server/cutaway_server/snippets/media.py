@@ -1,4 +1,5 @@
-"""An open video in a worker, wherever it comes from: what the jobs look at, listen to and cut.
+"""An open video in a worker, wherever it comes from: what the jobs look at, listen to and cut,
+and the recipe from which it is opened.
 
 A file, the segments of a playlist, or a picture and its sound from two places are all the same to them.
 """
@@ -61,4 +62,18 @@ class Media(ABC):
         """Read the packets from keyframe number ``key`` until ``end`` seconds.
 
         The window ends early when it would grow beyond ``MAX_WINDOW_BYTES`` or where the video is damaged or cut off.
+        """
+
+
+class Source(ABC):
+    """How to open a video. Picklable; holds no open file."""
+
+    @abstractmethod
+    def open(self, index: Index | None = None) -> Media:
+        """Open the video in this process; what is known of it from an earlier opening saves time.
+
+        Raises
+        ------
+        Fault
+            It cannot be fetched or is no video.
         """

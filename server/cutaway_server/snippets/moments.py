@@ -29,8 +29,12 @@ TEXT_ROOM_SECONDS = 8.0
 CANDIDATES_PER_MOMENT = 3
 OPENING_SHARE, CLOSING_SHARE = 0.08, 0.2
 """Where opening and closing credits are looked for."""
+HEAT_WEIGHT = 0.5
+"""What others watch again: a sign like the others, since the peak of a video may be one joke in it."""
 SAME_PROFILE = 0.08
 """Stretches whose bytes per second differ by less, relative to their sum, show the same thing again."""
+LEAST_PAGES = 3
+"""Fewer pictures that look like pages, between opening and closing, do not make slides of a film."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +120,15 @@ def interest(index: Index, length: float) -> Floats:
     edges = np.arange(bins + 1) * index.bin_seconds
     early = early_keyframes(index)
     score = score + 0.3 * robust_scores(np.histogram(early, edges)[0])
+    if len(index.heat) == bins:
+        score = score + HEAT_WEIGHT * robust_scores(index.heat)
     width = max(round(length / index.bin_seconds), 1)
     # 'same' pads with zeros, so divide by how much of the window is inside the video.
     kernel = np.ones(min(width, bins))
     score = np.convolve(score, kernel, "same") / np.convolve(np.ones(bins), kernel, "same")
-    # A snippet does well to begin where a shot does.
-    score = score + 0.35 * (np.histogram(early + length / 2, edges)[0] > 0)
+    # A snippet does well to begin where a shot or a chapter does.
+    for begin in early, np.array([c.start for c in index.chapters[1:]]):
+        score = score + 0.35 * (np.histogram(begin + length / 2, edges)[0] > 0)
     if index.duration > 60:
         times = (np.arange(bins) + 0.5) * index.bin_seconds
         score = score - 1.0 * (times < min(0.03 * index.duration, 20.0) + length / 2)
@@ -132,7 +139,7 @@ def interest(index: Index, length: float) -> Floats:
 def early_keyframes(index: Index) -> Floats:
     """The keyframes (seconds) that come before their time: encoders put them where shots begin."""
     times = index.keyframe_times
-    if len(times) < 4 or index.gop_seconds < 0.25:
+    if len(times) < 4 or index.gop_seconds < 0.25 or index.segmented:
         return np.zeros(0)
     gaps = np.diff(times)
     return times[1:][gaps < 0.9 * float(gaps.max())]
@@ -159,6 +166,8 @@ def candidates(index: Index, limits: Limits, count: int) -> list[Candidate]:
 
     def is_new(n: int) -> bool:
         """A loop, a repeated intro or a replay costs the same bytes again."""
+        if index.segmented:
+            return True
         same = np.abs(profiles[chosen] - profiles[n]).sum(axis=1)
         return not len(chosen) or bool((same > SAME_PROFILE * 2 * profiles[n].sum()).all())
 
@@ -186,19 +195,20 @@ def worth(seen: Sequence[Candidate], index: Index) -> Floats:
     levels = np.array([20 * np.log10(max(c.level or 0.0, 1e-4)) for c in seen])
     if any(c.level is not None for c in seen):
         value += 0.5 * robust_scores(levels)
-    pages = [c.look.page for c in seen if c.look is not None]
-    slides = bool(pages) and float(np.mean(pages)) > 0.4
+    places = np.array([c.anchor for c in seen]) / max(index.duration, 1e-9)
+    outside = (places < OPENING_SHARE) | (places > 1 - CLOSING_SHARE)
+    pages = [c.look.page for c, out in zip(seen, outside, strict=True) if c.look is not None and not out]
+    slides = len(pages) >= LEAST_PAGES and float(np.mean(pages)) > 0.4
     for n, candidate in enumerate(seen):
         value[n] += min(0.15 * len(candidate.sentences), 0.6)
         look = candidate.look
         if look is None:
             continue
-        place = candidate.anchor / max(index.duration, 1e-9)
         if look.black:
             value[n] -= 5.0
         elif look.blank:
             value[n] -= 2.0
-        elif look.page and not slides and (place < OPENING_SHARE or place > 1 - CLOSING_SHARE):
+        elif look.page and not slides and outside[n]:
             value[n] -= 4.0
         value[n] += 0.3 * min(look.contrast / 60, 1.0) + 0.2 * look.saturation
     return value

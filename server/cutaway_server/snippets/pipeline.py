@@ -15,10 +15,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from cutaway import protocol
 from cutaway_server.errors import Fault
+from cutaway_server.fetch.answers import Denied
 from cutaway_server.fetch.door import Door, Pass
 from cutaway_server.fetch.urls import check_url, mask_url
 from cutaway_server.settings import Settings
@@ -26,6 +27,7 @@ from cutaway_server.snippets import jobs
 from cutaway_server.snippets.cut import BLACK, SENTENCE
 from cutaway_server.snippets.encode import CannotEncode
 from cutaway_server.snippets.moments import Limits, Moment
+from cutaway_server.snippets.source import Source
 from cutaway_server.snippets.words import clock
 from cutaway_server.work.pool import Workers
 
@@ -41,6 +43,7 @@ SURVEY_SECONDS, PLAN_SECONDS, CUT_SECONDS = 42.0, 90.0, 150.0
 CPU_SECONDS = 300.0
 
 Send = Callable[[bytes], Awaitable[None]]
+Result = TypeVar("Result")
 
 
 class SnippetService:
@@ -89,6 +92,7 @@ class SnippetService:
                 if isinstance(frame, Exception):
                     raise frame
                 yield frame
+                del frame  # 15 MB that would wait with us for the next one.
         finally:
             producer.cancel()
             await asyncio.wait([producer])
@@ -127,6 +131,8 @@ class _Work:
         self._fault: Fault | None = None
         self._second_best: list[tuple[str, Moment]] = []
         self._titles: set[str] = set()
+        self._found_again: Source | None = None
+        self._finding = asyncio.Lock()
 
     async def run(self) -> None:
         """Send everything there is; returns when all snippets were taken."""
@@ -163,9 +169,12 @@ class _Work:
 
     async def _rest(self, known: jobs.Survey, group: asyncio.TaskGroup) -> None:
         await self._progress("analyse", 0.0)
-        plan = await self._workers.run(jobs.plan, known, self._limits, seconds=PLAN_SECONDS, cpu_seconds=CPU_SECONDS)
+
+        def plan(known: jobs.Survey) -> Awaitable[list[Moment]]:
+            return self._workers.run(jobs.plan, known, self._limits, seconds=PLAN_SECONDS, cpu_seconds=CPU_SECONDS)
+
+        left = deque(await self._reading(known, plan))
         await self._progress("analyse", 1.0)
-        left = deque(plan)
 
         async def lane() -> None:
             while left and self._delivered + self._in_work < known.wanted:
@@ -173,6 +182,29 @@ class _Work:
 
         for _ in range(LANES):
             group.create_task(lane())
+
+    async def _reading(self, known: jobs.Survey, run: Callable[[jobs.Survey], Awaitable[Result]]) -> Result:
+        """Run a job that reads the video; when its server refuses, find the video again, once, and run it anew."""
+        used = self._found_again or known.source
+        try:
+            return await run(replace(known, source=used))
+        except Denied:
+            async with self._finding:
+                if used is self._found_again:
+                    raise
+                if self._found_again is None:
+                    log.info("%s: refused while it was read, found again", mask_url(self._request.video_url))
+                    self._found_again = await self._workers.run(
+                        jobs.find_again,
+                        self._request.video_url,
+                        known.index,
+                        self._pass,
+                        self._scratch,
+                        int(self._settings.max_download),
+                        seconds=SURVEY_SECONDS,
+                        cpu_seconds=CPU_SECONDS,
+                    )
+            return await run(replace(known, source=self._found_again))
 
     async def _second(self, known: jobs.Survey) -> None:
         """Turn to what is second best: cut sentences when there are too few snippets, black pictures when none."""
@@ -194,15 +226,19 @@ class _Work:
                 lenient=lenient,
                 max_bytes=int(self._settings.message_limit),
             )
-            done = await self._workers.run(
-                jobs.make_snippet,
-                known.source,
-                known.index,
-                order,
-                self._scratch,
-                seconds=CUT_SECONDS,
-                cpu_seconds=CPU_SECONDS,
-            )
+
+            def make(known: jobs.Survey) -> Awaitable[jobs.Cut]:
+                return self._workers.run(
+                    jobs.make_snippet,
+                    known.source,
+                    known.index,
+                    order,
+                    self._scratch,
+                    seconds=CUT_SECONDS,
+                    cpu_seconds=CPU_SECONDS,
+                )
+
+            done = await self._reading(known, make)
         except CannotEncode as fault:
             self._fault = fault
             return

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cutaway_server.snippets.bounds import Stretch
 from cutaway_server.snippets.captions import Sentence, sentences
+from cutaway_server.snippets.head import splices
 from cutaway_server.snippets.looks import Look, look_at
 from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.remux import clean_ends, shown
@@ -159,6 +160,7 @@ def stretch_of(window: Window, seen: Seen) -> Stretch:
         sentences=seen.sentences,
         pauses=seen.pauses(),
         blacks=blacks,
+        splices=[window.seconds(window.video[n].pts) for n in splices(window)],
         gradual=seen.gradual,
         frame_seconds=window.frame_seconds,
     )

@@ -3,7 +3,7 @@
 Comes in: a :class:`~cutaway_server.snippets.window.Window` and the bounds. Goes out: the bytes of an MP4 with its
 ``moov`` first. The video track needs no edit list: its first frame is shown at 0, because composition offsets may be
 negative (``ctts`` version 1, ISO/IEC 14496-12 section 8.6.1.3). The sound starts with the packet nearest to the first
-frame, at most half a packet away, and an edit list in the audio track tells the rest.
+frame and one before it, which primes the decoder; an edit list in the audio track tells players where to begin.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ import av
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.window import Packet, Sample, Window
 
+MAX_PRIMING_SECONDS = 0.025
+"""A player that does not know edit lists is late by this at most, which nobody sees."""
 COPIED_PIXELS = {"yuv420p", "yuvj420p"}
 
 
 def can_copy_video(index: Index, max_height: int | None) -> bool:
-    """Whether the source's own packets play everywhere: H.264 of 8 bits in 4:2:0, no higher than asked."""
+    """Whether the source's own packets play everywhere: H.264 of 8 bits in 4:2:0, no fields, no higher than asked."""
     video = index.video
     return (
         video.codec == "h264"
         and video.pixel_format in COPIED_PIXELS
+        and not video.interlaced
+        and not video.hdr
         and (max_height is None or video.shown_height <= max_height)
     )
 
@@ -72,11 +76,19 @@ def clean_ends(samples: list[Sample], *, at_end: bool) -> list[tuple[int, int]]:
 
 
 def copy_packets(
-    window: Window, start_ticks: int, kept: int, end_ticks: int, path: Path, *, sound: Path | None
+    window: Window,
+    start_ticks: int,
+    kept: int,
+    end_ticks: int,
+    path: Path,
+    *,
+    sound: Path | None,
+    extradata: bytes | None = None,
 ) -> None:
     """Write the first ``kept`` video packets of a window that begins at ``start_ticks`` as an MP4 at ``path``.
 
-    The sound is the window's own, or all of the file ``sound`` if there is one.
+    The sound is the window's own, or all of the file ``sound`` if there is one. ``extradata`` takes the place of the
+    video stream's own.
     """
     options = {"movflags": "+faststart+negative_cts_offsets"}
     if window.video_base.numerator == 1:
@@ -84,9 +96,10 @@ def copy_packets(
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(path), "w", "mp4", options=options))
         queue = _timed_video(window.video[:kept], window.video_base, start_ticks, end_ticks)
-        streams: dict[bool, av.VideoStream | av.AudioStream] = {
-            True: output.add_stream_from_template(window.video_stream)
-        }
+        video = output.add_stream_from_template(window.video_stream)
+        if extradata is not None:
+            video.codec_context.extradata = extradata
+        streams: dict[bool, av.VideoStream | av.AudioStream] = {True: video}
         if sound is not None:
             source = stack.enter_context(av.open(str(sound), options={"format_whitelist": "mov"}))
             streams[False] = output.add_stream_from_template(source.streams.audio[0])
@@ -136,8 +149,10 @@ def _timed_audio(window: Window, start: Fraction, end: Fraction) -> list[Entry]:
     last = end / base
     entries: list[Entry] = []
     for sample in window.audio:
+        # Overlapping transforms: the first packet sounds right only after the one before it (ISO/IEC 14496-3, 4.6.11).
+        lead = sample.duration if sample.duration * base <= MAX_PRIMING_SECONDS else 0
         half = sample.duration / 2
-        if sample.pts + half < offset or sample.pts + half >= last:
+        if sample.pts + half + lead < offset or sample.pts + half >= last:
             continue
 
         def prepare(s: Sample = sample) -> None:

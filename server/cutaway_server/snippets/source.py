@@ -8,36 +8,27 @@ from __future__ import annotations
 
 import tempfile
 import time
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.ranges import FetchFailed, RemoteFile, resolve
+from cutaway_server.fetch.remote import Fields
 from cutaway_server.snippets.container import ContainerMedia
 from cutaway_server.snippets.files import NoIndex
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
+from cutaway_server.snippets.media import Source as Source
+from cutaway_server.snippets.playlists import MAX_PLAYLIST_BYTES, is_playlist
+from cutaway_server.snippets.segments import BadPlaylist
+from cutaway_server.snippets.streamed import open_stream
 
 HANDED_ON_BYTES = 8 << 20
 """The part of a file (mostly its index) that one worker hands to the next, so that it is fetched once."""
 
+SNIFFED_BYTES = 4096
 COPIED_AT_ONCE_BYTES = 24 << 20
 COPY_SECONDS = 30.0
-
-
-class Source(ABC):
-    """How to open a video. Picklable; holds no open file."""
-
-    @abstractmethod
-    def open(self, index: Index | None = None) -> Media:
-        """Open the video in this process; what is known of it from an earlier opening saves time.
-
-        Raises
-        ------
-        Fault
-            It cannot be fetched or is no video.
-        """
 
 
 @dataclass(frozen=True)
@@ -56,21 +47,50 @@ class FileSource(Source):
             raise
 
 
-def find_source(url: str, pass_: Pass, *, scratch: Path, max_download: int) -> tuple[Source, Media]:
+def find_source(
+    url: str, pass_: Pass, *, scratch: Path, max_download: int, fields: Fields = (), whose: str = ""
+) -> tuple[Source, Media]:
     """Find out what is behind a URL, and open it.
+
+    Parameters
+    ----------
+    fields
+        Header fields that its server wants to see.
+    whose
+        What the server is called in messages; by default its name, which the client gave.
 
     Raises
     ------
+    WebPage
+        It is a page; :mod:`~cutaway_server.snippets.sites` may find a video there.
     Fault
         The URL is refused, its server fails, or what it sends is no video.
     """
-    file = resolve(url, pass_, scratch=scratch, max_download=max_download)
+    file = resolve(url, pass_, scratch=scratch, max_download=max_download, fields=fields, whose=whose)
+    if is_playlist(_beginning(file)):
+        stream = open_stream(_playlist(file), file.url, pass_, fields=file.fields)
+        return stream.source(), stream
     try:
         media = FileSource(file).open()
     except NoIndex:
         file = local_copy(file, scratch, max_download)
         media = FileSource(file).open()
     return FileSource(media.file.snapshot(HANDED_ON_BYTES) if file.local is None else file), media
+
+
+def _beginning(file: RemoteFile) -> bytes:
+    """The first bytes, which are here already."""
+    if file.local is not None:
+        with file.local.open("rb") as copy:
+            return copy.read(SNIFFED_BYTES)
+    return file.blocks[0][1][:SNIFFED_BYTES] if file.blocks else b""
+
+
+def _playlist(file: RemoteFile) -> bytes:
+    if file.size > MAX_PLAYLIST_BYTES:
+        raise BadPlaylist(f"The playlist is larger than the {MAX_PLAYLIST_BYTES >> 20} MiB that it may have.")
+    with file.open() as reader:
+        return reader.read(file.size)
 
 
 def local_copy(file: RemoteFile, scratch: Path, max_download: int) -> RemoteFile:

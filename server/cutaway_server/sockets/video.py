@@ -88,6 +88,7 @@ class VideoSnippets(Socket):
                     async for frame in frames:
                         async with place.lent_after(self.slow_seconds):
                             await self.send(frame)
+                        del frame  # Or it would stay until the next one is there.
         except Fault as fault:
             return fault.message
         except TimeoutError:
