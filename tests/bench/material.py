@@ -137,7 +137,7 @@ def stream(folder: Path, kind: str, minutes: int) -> Path:
     sources = [_rendition(folder, *rendition) for rendition in RENDITIONS]
     _need(folder, minutes * 60 * 500_000)
     turns = str(minutes * 60 // CLIP_SECONDS - 1)
-    with _made(playlist) as partial:
+    with made(playlist) as partial:
         inputs = [part for source in sources for part in ("-stream_loop", turns, "-i", str(source))]
         if kind == "dash":
             names = ("-init_seg_name", f"{name}-$RepresentationID$.mp4")
@@ -160,7 +160,7 @@ def stream(folder: Path, kind: str, minutes: int) -> Path:
 def _rendition(folder: Path, height: int, rate: str) -> Path:
     path = folder / f"clip-{height}.mp4"
     if not path.exists():
-        with _made(path) as partial:
+        with made(path) as partial:
             _ffmpeg(
                 *("-i", str(clip(folder.parent, "gop2")), "-vf", f"scale=-2:{height}", "-c:v", "libx264"),
                 *("-preset", "veryfast", "-b:v", rate, "-maxrate", rate, "-bufsize", rate, *GOPS["gop2"]),
