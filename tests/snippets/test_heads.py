@@ -9,16 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutaway_server.fetch.door import Pass
-from cutaway_server.fetch.remote import RemoteFile
 from cutaway_server.snippets.check import BadClip, check
-from cutaway_server.snippets.container import ContainerMedia
 from cutaway_server.snippets.h264 import ParameterSets, UnknownFormat, is_idr, nal_units
 from cutaway_server.snippets.head import NoHead, encode_head, splices, with_head
 from cutaway_server.snippets.remux import clean_ends, copy_packets
 from cutaway_server.snippets.window import Window
 from snippets import film
-from snippets.films import Films
+from snippets.films import Films, open_here
 from snippets.test_sources import FRAME
 from snippets.watch import Watched
 
@@ -26,11 +23,6 @@ FILMS = [
     *("heads.mp4", "heads.mkv", "heads_no_b.mp4", "heads_baseline.mp4", "heads_b.mp4", "heads_slices.mp4"),
     *("heads_vfr.mp4", "heads_late.mp4", "heads_wide_ids.mp4"),
 ]
-
-
-def opened(path: Path) -> ContainerMedia:
-    nowhere = Pass("127.0.0.1", 9, "")
-    return ContainerMedia(RemoteFile("", nowhere, path.stat().st_size, local=path).open(), scan=True)
 
 
 def head_clip(window: Window, start: int, path: Path) -> tuple[bytes, int]:
@@ -51,7 +43,7 @@ def test_a_clip_can_begin_at_any_frame(films: Films, name: str, tmp_path: Path) 
     source = film.frames_of(films.data(name))
     numbers = [film.read_number(f) for f in source]
     original = film.packets(films.data(name), "video")
-    with opened(films[name]) as media:
+    with open_here(films[name]) as media:
         window = media.window(1, float(media.index.keyframe_times[1]) + 5.5)
         shown = sorted(s.pts for s in window.video)
         second = window.video[splices(window)[1]].pts
@@ -92,7 +84,7 @@ def test_snippets_begin_with_shots_between_keyframes(watched: Watched, films: Fi
 
 def test_open_gops_have_no_splice(films: Films) -> None:
     """Their keyframes are no IDR pictures: what follows may refer to what was before."""
-    with opened(films["open_gop.mp4"]) as media:
+    with open_here(films["open_gop.mp4"]) as media:
         window = media.window(1, 8.0)
         assert sum(s.keyframe for s in window.video) > 2
         assert splices(window) == []
@@ -102,7 +94,7 @@ def test_open_gops_have_no_splice(films: Films) -> None:
 
 def test_a_clash_of_parameter_sets_would_be_seen(films: Films, tmp_path: Path) -> None:
     """The check is no formality: with the source's parameter sets alone, the head cannot be decoded."""
-    with opened(films["heads.mp4"]) as media:
+    with open_here(films["heads.mp4"]) as media:
         window = media.window(1, float(media.index.keyframe_times[1]) + 5.0)
         start = sorted(s.pts for s in window.video)[10]
         head = encode_head(window, start)

@@ -181,6 +181,6 @@ def test_a_pair_is_opened_again_with_what_is_known(finding: _Finding, origin: Or
     with source.open(index) as again:
         assert (again.sound([(2.0, 4.0)])[0] == first).all()
         window = again.window(0, 3.0)
-    times = [float(s.pts * window.audio_base) - window.origin for s in window.audio]
+        times = [float(s.pts * window.audio_base) - window.origin for s in window.audio]
     assert times[0] < FRAME
     assert 2.9 < times[-1] < 3.3

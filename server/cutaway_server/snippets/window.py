@@ -30,7 +30,8 @@ class Sample:
 class Window:
     """The packets of a stretch of the video, in decoding order; the first video packet is a keyframe.
 
-    ``video_stream`` and ``audio_stream`` say what the packets are; they may come from two files.
+    ``video_stream`` and ``audio_stream`` say what the packets are; they may come from two files. A window is of use
+    while the media that it comes from is open.
     """
 
     video_stream: av.VideoStream
