@@ -19,8 +19,8 @@ from origin import Origin
 from report import Options, Row, main
 from running import Cutaway, stream
 
-from cutaway_server.snippets import dash, hls
-from cutaway_server.snippets.segments import Track, choose
+from cutaway_server.snippets.streams import dash, hls
+from cutaway_server.snippets.streams.segments import Track, choose
 
 MOST_SECONDS, MOST_SECONDS_FAR, MOST_RATIO = 2.0, 4.0, 1.2
 MOST_OTHER_SHARE = 8.0

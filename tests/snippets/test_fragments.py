@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cutaway_server.snippets.boxes import Box, walk
 from cutaway_server.snippets.container import OPTIONS
-from cutaway_server.snippets.fragments import Fragments, read_mfra, read_sidx
+from cutaway_server.snippets.fragments import Fragments, listed_by, read_mfra
 from cutaway_server.snippets.index import NotAVideo
 from cutaway_server.snippets.reading import in_order
 from cutaway_server.snippets.rewrite import rewrite
@@ -26,7 +26,7 @@ def lists(data: bytes) -> list[Fragments]:
     def read(at: int, size: int) -> bytes:
         return data[at : at + size]
 
-    found = [read_sidx(read, box, len(data)) for box in walk(read) if box.kind == "sidx"]
+    found = [listed_by(read, box, len(data)) for box in walk(read) if box.kind == "sidx"]
     return [each for each in found if each] or read_mfra(read, len(data))
 
 
@@ -66,7 +66,7 @@ def test_any_bytes_may_pretend_to_be_a_list(data: bytes, size: int) -> None:
     def read(at: int, length: int) -> bytes:
         return data[at : at + length]
 
-    read_sidx(read, Box("sidx", 0, size), len(data))
+    listed_by(read, Box("sidx", 0, size), len(data))
     read_mfra(lambda at, length: (data + b"\0\0\0\x10mfro" + bytes(4) + size.to_bytes(4, "big"))[at : at + length], 216)
 
 

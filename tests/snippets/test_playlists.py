@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutaway_server.snippets import dash, hls
-from cutaway_server.snippets.naming import read_sidx
-from cutaway_server.snippets.playlists import is_playlist
-from cutaway_server.snippets.segments import (
+from cutaway_server.snippets.streams import dash, hls
+from cutaway_server.snippets.streams.hls import timestamp_offset
+from cutaway_server.snippets.streams.naming import listed_by
+from cutaway_server.snippets.streams.playlists import is_playlist
+from cutaway_server.snippets.streams.segments import (
     BadPlaylist,
     Choice,
     Part,
@@ -27,7 +28,7 @@ from cutaway_server.snippets.segments import (
     choose,
     joined,
 )
-from cutaway_server.snippets.vtt import read_cues, timestamp_offset
+from cutaway_server.snippets.subtitles import read_cues
 
 URL = "http://origin/a/b/list?token=1"
 seconds = st.integers(1, 20_000).map(lambda n: n / 1000)
@@ -96,7 +97,7 @@ def test_sidx_boxes_are_read_as_written(rows: list[tuple[int, int]], wide: bool)
     )
     box = struct.pack(">I4s", len(body) + 8, b"sidx") + body
     whole = Segment(10.0, 60.0, Part("http://origin/film.mp4"), run=3, origin=-10.0)
-    found = read_sidx(box, 700, whole)
+    found = listed_by(box, 700, whole)
     places = list(accumulate((size for size, _ in rows), initial=700 + len(box)))
     assert [(s.part.start, s.part.stop) for s in found] == list(pairwise(places))
     assert [s.duration for s in found] == pytest.approx([ticks / 1000 for _, ticks in rows])
@@ -146,7 +147,7 @@ def test_any_dash_is_a_value_or_a_fault(kind: str, above: str, period: str, nami
 @given(st.binary(max_size=200).map(lambda data: struct.pack(">I4s", len(data) + 8, b"sidx") + data))
 def test_any_sidx_is_a_value_or_a_fault(box: bytes) -> None:
     with contextlib.suppress(BadPlaylist):
-        assert read_sidx(box, 0, Segment(0.0, 1.0, Part("http://origin/film.mp4")))
+        assert listed_by(box, 0, Segment(0.0, 1.0, Part("http://origin/film.mp4")))
 
 
 @given(st.text(alphabet="ab/.~-?#:$%é", max_size=12))
@@ -161,17 +162,19 @@ def test_cues_are_read_as_written(cues: list[tuple[int, int]], stamp: int) -> No
         return f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}.{ms % 1000:03d}"
 
     head = f"WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:10.000,MPEGTS:{stamp}\n\n"
-    text = head + "".join(f"name\n{clock(a)} --> {clock(a + n)} line:0\n<b>one</b>\ntwo\n\n" for a, n in cues)
-    found = read_cues(text.replace("\n", "\r\n"))
+    text = head + "".join(
+        f"name\n{clock(a)} --> {clock(a + n)} line:0\n<b>{k}</b>\ntwo\n\n" for k, (a, n) in enumerate(cues)
+    )
+    found = read_cues(text.replace("\n", "\r\n").encode(), "vtt")
     assert [(round(c.start * 1000), round(c.end * 1000), c.text) for c in found] == [
-        (a, a + n, "one two") for a, n in cues
+        (a, a + n, f"{k} two") for k, (a, n) in sorted(enumerate(cues), key=lambda cue: (cue[1][0], sum(cue[1])))
     ]
     assert timestamp_offset(text) == pytest.approx(stamp / 90_000 - 10)
 
 
 @given(st.text(alphabet="0123:.-> \nWEBVTTé<", max_size=200))
 def test_any_captions_can_be_read(text: str) -> None:
-    assert all(c.end > c.start for c in read_cues(text))
+    assert all(c.end > c.start for c in read_cues(text.encode(), "vtt"))
 
 
 def track(height: int, bandwidth: int, codecs: str = "avc1.64001f", sound_group: str | None = None) -> Track:

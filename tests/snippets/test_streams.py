@@ -12,7 +12,7 @@ import av
 import pytest
 
 from cutaway_server.fetch.guard import Policy
-from cutaway_server.snippets.streamed import open_stream
+from cutaway_server.snippets.streams.media import open_stream
 from servers import Canary, OpenDoor, Origin, Resource
 from snippets import film
 from snippets.films import Films

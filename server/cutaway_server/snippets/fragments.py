@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cutaway_server.snippets.boxes import Box, walk
+from cutaway_server.snippets.boxes import Box, read_sidx, walk
 from cutaway_server.snippets.files import ByteFile, NoIndex
 from cutaway_server.snippets.index import NotAVideo
 
@@ -90,7 +90,7 @@ def fetch_index(file: ByteFile, *, walk_all: bool) -> list[Fragments]:
             file.prefetch([(box.position, min(end, file.size))], wait=False)
             expected = BEFORE_FRAGMENTS
         elif box.kind == "sidx" and expected is BEFORE_FRAGMENTS:
-            listed += filter(None, [read_sidx(read, box, file.size)])
+            listed += filter(None, [listed_by(read, box, file.size)])
         elif box.kind == "moof" and expected is BEFORE_FRAGMENTS:
             if not listed:
                 file.prefetch([(file.size - LAST_BYTES, file.size)])
@@ -103,33 +103,25 @@ def fetch_index(file: ByteFile, *, walk_all: bool) -> list[Fragments]:
     return []
 
 
-def read_sidx(read: Read, box: Box, size_bytes: int) -> Fragments | None:
-    """Read a segment index; None when it makes no sense or does not list all fragments up to the file's end."""
+def listed_by(read: Read, box: Box, size_bytes: int) -> Fragments | None:
+    """The fragments of a segment index; None when it makes no sense or does not list all up to the file's end."""
     if box.size is None or box.size > MAX_LIST_BYTES:
         return None
-    data = read(box.position, box.size)
-    try:
-        version, track, timescale = data[8], *struct.unpack_from(">II", data, 12)
-        time, first = struct.unpack_from(">QQ" if version else ">II", data, 20)
-        at = 36 if version else 28
-        (count,) = struct.unpack_from(">H", data, at + 2)
-        entries = [struct.unpack_from(">III", data, at + 4 + 12 * n) for n in range(count)]
-    except (struct.error, IndexError):
+    index = read_sidx(read(box.position, box.size))
+    if index is None or any(r.nested for r in index.references):
         return None
-    position = box.position + box.size + first
+    time, position = index.earliest, box.position + box.size + index.offset
     found, keyed = [], []
-    for reference, duration, access in entries:
-        if reference >> 31:  # An index of indexes.
-            return None
+    for reference in index.references:
         found.append(Fragment(time, position))
-        if access >> 31:
+        if reference.keyed:
             keyed.append(found[-1])
-        time += duration
-        position += reference & 0x7FFFFFFF
-    if not timescale or not found or position not in (size_bytes, size_bytes - _mfra_bytes(read, size_bytes)):
+        time += reference.ticks
+        position += reference.size
+    if position not in (size_bytes, size_bytes - _mfra_bytes(read, size_bytes)):
         return None
     # Some writers never say that a fragment begins with a keyframe, though all do.
-    return Fragments(track, timescale, tuple(keyed or found), time)
+    return Fragments(index.track, index.timescale, tuple(keyed or found), time)
 
 
 def read_mfra(read: Read, size_bytes: int) -> list[Fragments]:

@@ -21,10 +21,10 @@ from cutaway_server.snippets.files import NoIndex
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.media import Source as Source
-from cutaway_server.snippets.playlists import MAX_PLAYLIST_BYTES, is_playlist
 from cutaway_server.snippets.rewrite import rewrite
-from cutaway_server.snippets.segments import BadPlaylist
-from cutaway_server.snippets.streamed import open_stream
+from cutaway_server.snippets.streams.media import open_stream
+from cutaway_server.snippets.streams.playlists import MAX_PLAYLIST_BYTES, is_playlist
+from cutaway_server.snippets.streams.segments import BadPlaylist
 
 HANDED_ON_BYTES = 8 << 20
 """The part of a file (mostly its index) that one worker hands to the next, so that it is fetched once."""

@@ -22,7 +22,8 @@ from cutaway_server.fetch.remote import Fields
 from cutaway_server.snippets.captions import Cue
 from cutaway_server.snippets.index import MAX_BINS, AudioTrack, Index
 from cutaway_server.snippets.media import Media, Source
-from cutaway_server.snippets.muxed import (
+from cutaway_server.snippets.streams.hls import timestamp_offset
+from cutaway_server.snippets.streams.muxed import (
     NO_SOUND,
     WRAP_SECONDS,
     decode,
@@ -32,11 +33,11 @@ from cutaway_server.snippets.muxed import (
     picture_track,
     sound_track,
 )
-from cutaway_server.snippets.parts import Head, Parts
-from cutaway_server.snippets.playlists import read_playlist
-from cutaway_server.snippets.segments import Choice, Part, Segment
-from cutaway_server.snippets.stretches import read_stretch
-from cutaway_server.snippets.vtt import read_cues, timestamp_offset
+from cutaway_server.snippets.streams.parts import Head, Parts
+from cutaway_server.snippets.streams.playlists import read_playlist
+from cutaway_server.snippets.streams.segments import Choice, Part, Segment
+from cutaway_server.snippets.streams.stretches import read_stretch
+from cutaway_server.snippets.subtitles import read_cues
 from cutaway_server.snippets.window import Window
 
 FACTS_BYTES = 256 << 10
@@ -293,10 +294,10 @@ class StreamMedia(Media):
 
     def _told(self, segment: Segment, asked: Future[bytes]) -> list[Cue]:
         try:
-            text = asked.result().decode("utf-8", "replace")
+            data = asked.result()
         except Fault:  # The video can be read without.
             return []
-        cues, ahead = read_cues(text), timestamp_offset(text)
+        cues, ahead = read_cues(data, "vtt"), timestamp_offset(data.decode("utf-8", "replace"))
         if ahead is None or not cues:
             return cues
         if (origin := self._origin(segment.run)) is None:

@@ -1,7 +1,7 @@
 """HLS playlists (RFC 8216): from their text to tracks and segments. Pure.
 
 Comes in: the text of a playlist and its URL. Goes out: a master playlist's renditions as a
-:class:`~cutaway_server.snippets.segments.Period`, a media playlist's segments.
+:class:`~cutaway_server.snippets.streams.segments.Period`, a media playlist's segments.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import m3u8  # type: ignore[import-untyped]
 
-from cutaway_server.snippets.segments import (
+from cutaway_server.snippets.streams.segments import (
     BROKEN,
     MAX_TRACKS,
     BadPlaylist,
@@ -28,6 +28,10 @@ from cutaway_server.snippets.segments import (
     checked,
     too_many,
 )
+
+_MAP = re.compile(r"X-TIMESTAMP-MAP=([^\n]*)")
+_MPEGTS = re.compile(r"MPEGTS:(\d{1,19})")
+_LOCAL = re.compile(r"LOCAL:(?:(\d{1,4}):)?(\d{2}):(\d{2})[.,](\d{3})")
 
 
 def read(text: str, url: str) -> Period:
@@ -183,3 +187,12 @@ def _method(key: Any) -> str:
 
 def _number(value: object) -> int:
     return value if isinstance(value, int) and 0 <= value < 1 << 63 else 0
+
+
+def timestamp_offset(text: str) -> float | None:
+    """By how many seconds MPEG timestamps are ahead of a WebVTT segment's times (section 3.5); None if not told."""
+    told = _MAP.search(text[:4096])
+    if told is None or (stamp := _MPEGTS.search(told[1])) is None or (local := _LOCAL.search(told[1])) is None:
+        return None
+    hours, minutes, seconds, milliseconds = (int(part or 0) for part in local.groups())
+    return int(stamp[1]) / 90_000 - (hours * 3600 + minutes * 60 + seconds + milliseconds / 1000)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from cutaway_server.snippets.index import VideoTrack
-from cutaway_server.snippets.muxed import WRAP_SECONDS, Muxed, join, samples
-from cutaway_server.snippets.parts import Parts
-from cutaway_server.snippets.segments import Choice, Segment, Track
+from cutaway_server.snippets.streams.muxed import WRAP_SECONDS, Muxed, join, samples
+from cutaway_server.snippets.streams.parts import Parts
+from cutaway_server.snippets.streams.segments import Choice, Segment, Track
 from cutaway_server.snippets.window import MAX_WINDOW_BYTES, Packet, Window
 
 MAX_WINDOW_SEGMENTS = 120

@@ -21,7 +21,7 @@ from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.remote import Fields, for_server
 from cutaway_server.fetch.resource import Resource, fetch
 from cutaway_server.fetch.urls import check_url
-from cutaway_server.snippets.segments import Cipher, Part, Segment
+from cutaway_server.snippets.streams.segments import Cipher, Part, Segment
 
 CONNECTIONS = 10
 MAX_INIT_BYTES, MAX_KEY_BYTES = 4 << 20, 1 << 20

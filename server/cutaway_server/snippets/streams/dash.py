@@ -1,7 +1,7 @@
 """DASH manifests (ISO/IEC 23009-1): from their XML to tracks and segments. Pure.
 
-Comes in: the bytes of an MPD and its URL. Goes out: a :class:`~cutaway_server.snippets.segments.Period` for each
-period. The XML parser knows no entities and no DTD.
+Comes in: the bytes of an MPD and its URL. Goes out: a
+:class:`~cutaway_server.snippets.streams.segments.Period` for each period. The XML parser knows no entities and no DTD.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
 from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
-from cutaway_server.snippets.naming import Naming, children, inherited, name_of, ranged
-from cutaway_server.snippets.segments import (
+from cutaway_server.snippets.streams.naming import Naming, children, inherited, name_of, ranged
+from cutaway_server.snippets.streams.segments import (
     BROKEN,
     MAX_SECONDS,
     MAX_TRACKS,

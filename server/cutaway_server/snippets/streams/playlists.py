@@ -1,7 +1,7 @@
 """Which resources are playlists of streams, and from one to the tracks that are read.
 
-Comes in: the bytes of a playlist or manifest. Goes out: a :class:`~cutaway_server.snippets.segments.Choice` whose
-tracks have their segments; the lists of these are fetched together.
+Comes in: the bytes of a playlist or manifest. Goes out: a
+:class:`~cutaway_server.snippets.streams.segments.Choice` whose tracks have their segments; the lists of these are fetched together.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cutaway_server.errors import Fault
-from cutaway_server.snippets import dash, hls
-from cutaway_server.snippets.naming import read_sidx
-from cutaway_server.snippets.parts import Parts
-from cutaway_server.snippets.segments import Choice, Track, choose, joined
+from cutaway_server.snippets.streams import dash, hls
+from cutaway_server.snippets.streams.naming import listed_by
+from cutaway_server.snippets.streams.parts import Parts
+from cutaway_server.snippets.streams.segments import Choice, Track, choose, joined
 
 MAX_PLAYLIST_BYTES = 8 << 20
 
@@ -54,7 +54,7 @@ def _loaded(choices: Sequence[Choice], parts: Parts) -> list[Choice]:
             return track
         got = asked[track.index].result()
         if track.whole is not None:
-            segments = read_sidx(got.data, track.index.start, track.whole)
+            segments = listed_by(got.data, track.index.start, track.whole)
         else:
             segments = hls.read_segments(_text(got.data), got.url)
         return replace(track, segments=segments, index=None)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
-from cutaway_server.snippets.boxes import walk
-from cutaway_server.snippets.segments import BROKEN, BadPlaylist, Part, Segment, absolute, checked, too_many
+from cutaway_server.snippets.boxes import read_sidx, walk
+from cutaway_server.snippets.streams.segments import BROKEN, BadPlaylist, Part, Segment, absolute, checked, too_many
 
 _FIELD = re.compile(r"\$(?:(RepresentationID|Number|Time|Bandwidth)(?:%0(\d{1,2})d)?)?\$")
 
@@ -148,8 +147,8 @@ def ranged(base: str, url: str | None, span: str | None) -> Part:
     return Part(where, first, last + 1)
 
 
-def read_sidx(data: bytes, at: int, whole: Segment) -> tuple[Segment, ...]:
-    """The segments of a file that a ``sidx`` box (ISO/IEC 14496-12, section 8.16.3) lists.
+def listed_by(data: bytes, at: int, whole: Segment) -> tuple[Segment, ...]:
+    """The segments of a file that a ``sidx`` box lists.
 
     Parameters
     ----------
@@ -166,28 +165,21 @@ def read_sidx(data: bytes, at: int, whole: Segment) -> tuple[Segment, ...]:
     box = next((b for b in walk(lambda a, n: data[a : a + n]) if b.kind == "sidx"), None)
     if box is None or not box.size or box.position + box.size > len(data):
         raise BadPlaylist("This video (DASH) has no index that tells where its segments are.")
-    body = data[box.position + 8 : box.position + box.size]
-    try:
-        wide = body[0] > 0
-        timescale = struct.unpack_from(">I", body, 8)[0]
-        earliest, offset = struct.unpack_from(">QQ" if wide else ">II", body, 12)
-        places = 28 if wide else 20
-        count = struct.unpack_from(">H", body, places + 2)[0]
-        rows = [struct.unpack_from(">III", body, places + 4 + 12 * n) for n in range(count)]
-    except (struct.error, IndexError):
-        raise BadPlaylist(BROKEN) from None
-    if not timescale or any(reference >> 31 for reference, _, _ in rows):
+    index = read_sidx(data[box.position : box.position + box.size])
+    if index is None:
+        raise BadPlaylist(BROKEN)
+    if any(r.nested for r in index.references):
         raise BadPlaylist("This video (DASH) has an index of indexes, which is not read.")
-    position = at + box.position + box.size + offset
+    position = at + box.position + box.size + index.offset
     init = whole.init or Part(whole.part.url, 0, at + box.position)
-    time = earliest
+    time = index.earliest
     found = []
-    for reference, ticks, _ in rows:
-        start = time / timescale - (whole.origin or 0.0)
-        part = Part(whole.part.url, position, position + reference)
-        found.append(replace(whole, start=start, duration=ticks / timescale, part=part, init=init))
-        position += reference
-        time += ticks
+    for reference in index.references:
+        start = time / index.timescale - (whole.origin or 0.0)
+        part = Part(whole.part.url, position, position + reference.size)
+        found.append(replace(whole, start=start, duration=reference.ticks / index.timescale, part=part, init=init))
+        position += reference.size
+        time += reference.ticks
     return checked(found)
 
 

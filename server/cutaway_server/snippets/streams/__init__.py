@@ -1,0 +1,1 @@
+"""HLS and DASH: from a playlist to an open video."""
