@@ -1,7 +1,8 @@
 """Which resources are playlists of streams, and from one to the tracks that are read.
 
 Comes in: the bytes of a playlist or manifest. Goes out: a
-:class:`~cutaway_server.snippets.streams.segments.Choice` whose tracks have their segments; the lists of these are fetched together.
+:class:`~cutaway_server.snippets.streams.segments.Choice` whose tracks have their segments; the lists of
+these are fetched together.
 """
 
 from __future__ import annotations

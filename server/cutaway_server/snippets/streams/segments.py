@@ -1,8 +1,8 @@
 """What a playlist says of a video, whichever kind of playlist it is: tracks, each a row of segments.
 
 Comes in: what :mod:`~cutaway_server.snippets.streams.hls` and :mod:`~cutaway_server.snippets.streams.dash` read. Goes
-out: frozen, picklable values, and the choice among them: the smallest picture to look at, the best H.264 one up to 720 lines to
-cut from. All times are seconds of the presentation. Nothing here fetches anything.
+out: frozen, picklable values, and the choice among them: the smallest picture to look at, the best H.264 one up
+to 720 lines to cut from. All times are seconds of the presentation. Nothing here fetches anything.
 """
 
 from __future__ import annotations
