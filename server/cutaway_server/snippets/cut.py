@@ -188,7 +188,8 @@ def decline_dull(seen: Seen, bounds: Bounds, order: Order) -> None:
     """
     shots = seen.shots.between(bounds.start, bounds.end)
     silent = seen.silent(bounds.start, bounds.end) and not seen.sentences
-    black = shots.black() > BLACK_SHARE
+    # A short video that is shown whole may well be black in part.
+    black = shots.black() > (STILL_SHARE if order.keep_whole else BLACK_SHARE)
     if black and silent:
         raise Declined("black and silent")
     if black and not order.lenient:
