@@ -161,6 +161,7 @@ _from_master("long_gop.mp4", *SHORT, *X264, "-g", "9999", "-sc_threshold", "0", 
 GOPS = ("-g", "50", "-sc_threshold", "0")
 _from_master("heads.mp4", *X264, *GOPS, *AAC)
 _from_film("heads.mkv", *COPY, source="heads.mp4")
+_from_film("heads.avi", *COPY, source="heads_no_b.mp4")
 _from_master("heads_no_b.mp4", *SHORT, *X264, *GOPS, "-bf", "0", "-profile:v", "main", *AAC)
 _from_master("heads_baseline.mp4", *SHORT, *X264, *GOPS, "-profile:v", "baseline", "-an")
 _from_master("heads_b.mp4", *SHORT, *X264, *GOPS, "-bf", "5", "-x264-params", "b-pyramid=normal:ref=5", *AAC)

@@ -21,7 +21,7 @@ from snippets.watch import Watched
 
 FILMS = [
     *("heads.mp4", "heads.mkv", "heads_no_b.mp4", "heads_baseline.mp4", "heads_b.mp4", "heads_slices.mp4"),
-    *("heads_vfr.mp4", "heads_late.mp4", "heads_wide_ids.mp4"),
+    *("heads.avi", "heads_vfr.mp4", "heads_late.mp4", "heads_wide_ids.mp4"),
 ]
 
 
@@ -51,7 +51,7 @@ def test_a_clip_can_begin_at_any_frame(films: Films, name: str, tmp_path: Path) 
         for start in (before[1], before[len(before) // 2], before[-1]):
             clip, made = head_clip(window, start, tmp_path / "clip.mp4")
             frames = film.frames_of(clip)
-            at = [f.pts for f in source].index(start)
+            at = [n for n, f in enumerate(source) if f.key_frame][1] + shown.index(start)
             assert made == len([t for t in before if t >= start])
             assert [film.read_number(f) for f in frames] == numbers[at : at + len(frames)], "0 frames off, none missing"
             assert film.read_frames(clip, ignore_editlist="1")[0].time == 0

@@ -11,6 +11,7 @@ from typing import Literal
 import av
 
 from cutaway_server.snippets.boxes import walk
+from cutaway_server.snippets.decoding import STRICT
 
 Decoded = int | Literal["keyframes", "all"]
 
@@ -98,7 +99,7 @@ def _check_frames(clip: av.container.InputContainer, frames: int | None, decode:
     sparse = decode in (1, "keyframes")
     if sparse:
         video.codec_context.skip_frame = "NONKEY"
-    video.codec_context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
+    video.codec_context.options = {"err_detect": STRICT}
     video.thread_count = 2
     sent: list[int] = []
     shown: list[int] = []

@@ -20,6 +20,7 @@ from av.packet import Packet as _Packet
 from numpy.typing import NDArray
 
 from cutaway_server.snippets.captions import Cue, plain_text
+from cutaway_server.snippets.decoding import MAX_PIXELS, decoder_of
 from cutaway_server.snippets.files import ByteFile, Demuxed, NoIndex, describe
 from cutaway_server.snippets.fragments import Fragments, fetch_index
 from cutaway_server.snippets.index import (
@@ -30,7 +31,7 @@ from cutaway_server.snippets.index import (
     sound_stream,
     text_stream,
 )
-from cutaway_server.snippets.media import MAX_PIXELS, Media
+from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.packets import Indexed, Packets, PacketTable, keyframe_table
 from cutaway_server.snippets.packets import scan as scan_packets
 from cutaway_server.snippets.reading import read_window
@@ -248,7 +249,7 @@ class ContainerMedia(Media):
             start = int(index.keyframe_positions[key])
             spans.append((start, start + (int(index.keyframe_sizes[key]) if index.exact else CUE_READ_BYTES)))
         self.file.prefetch(bounded(spans, MAX_PREFETCH_BYTES), wait=False)
-        decoder = self._decoder(self.video)
+        decoder = decoder_of(self.video, threads=1)
         for key, span in zip(which, spans, strict=True):
             try:
                 packet = self._packet_at(span) if index.exact else self._first_packet(int(index.keyframe_ticks[key]))
@@ -261,14 +262,6 @@ class ContainerMedia(Media):
             if frames:
                 yield key, frames[0]
         self.file.release()
-
-    def _decoder(self, stream: av.VideoStream) -> av.VideoCodecContext:
-        decoder = av.CodecContext.create(stream.codec_context.codec.name, "r")
-        assert isinstance(decoder, av.VideoCodecContext)
-        decoder.extradata = stream.codec_context.extradata
-        decoder.thread_count = 1
-        decoder.options = {"max_pixels": str(MAX_PIXELS)}
-        return decoder
 
     def _packet_at(self, span: Span) -> Packet | None:
         self.file.seek(span[0])

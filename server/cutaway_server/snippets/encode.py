@@ -19,8 +19,8 @@ import av
 import imageio_ffmpeg  # type: ignore[import-untyped]
 
 from cutaway_server.errors import Fault
+from cutaway_server.snippets.decoding import MAX_PIXELS
 from cutaway_server.snippets.index import VideoTrack
-from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.window import Packet, Sample, Window
 from cutaway_server.work.limits import child_setup
 

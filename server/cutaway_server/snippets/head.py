@@ -14,8 +14,8 @@ from fractions import Fraction
 
 import av
 
+from cutaway_server.snippets.decoding import STRICT, decoder_of
 from cutaway_server.snippets.h264 import ParameterSets, UnknownFormat, is_idr
-from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.window import Sample, Window
 
 QUALITY = 19
@@ -100,12 +100,7 @@ def with_head(window: Window, head: Head) -> Window:
 
 
 def _decode(window: Window, samples: list[Sample]) -> Iterator[av.VideoFrame]:
-    source = window.video_stream.codec_context
-    decoder = av.CodecContext.create(source.codec.name, "r")
-    assert isinstance(decoder, av.VideoCodecContext)
-    decoder.extradata = source.extradata
-    decoder.thread_count = 2
-    decoder.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "crccheck+bitstream+buffer+explode"}
+    decoder = decoder_of(window.video_stream, err_detect=STRICT)
     for sample in [*samples, None]:
         yield from decoder.decode(sample.packet if sample else None)
 

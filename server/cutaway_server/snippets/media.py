@@ -17,9 +17,6 @@ from cutaway_server.snippets.captions import Cue
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.window import Window
 
-MAX_PIXELS = 9_437_184
-"""Larger frames (4096x2304) are refused: two files of 200 kB needed 2.5 GB each to decode."""
-
 
 class Media(ABC):
     """An open video. All times are seconds from the start of the presentation.

@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from cutaway_server.snippets.captions import Cue, plain_text
-from cutaway_server.snippets.media import MAX_PIXELS
+from cutaway_server.snippets.decoding import decoder_of
 from cutaway_server.snippets.spans import Span, bounded, merged
 from cutaway_server.snippets.window import MAX_WINDOW_BYTES, Packet, Sample, Window
 
@@ -83,12 +83,7 @@ def order_pictures(window: Window) -> None:
     The n-th picture that a decoder gives is shown at the n-th time. Pictures that it does not give precede the
     keyframe if they follow it in the file (open GOPs), and keep their places elsewhere (damage).
     """
-    context = window.video_stream.codec_context
-    decoder = av.CodecContext.create(context.codec.name, "r")
-    assert isinstance(decoder, av.VideoCodecContext)
-    decoder.extradata = context.extradata
-    decoder.thread_count = 2
-    decoder.options = {"max_pixels": str(MAX_PIXELS), "skip_loop_filter": "all"}
+    decoder = decoder_of(window.video_stream, skip_loop_filter="all")
     shown: list[int] = []
     times = [s.packet.dts for s in window.video if s.packet.dts is not None]
     if len(times) < len(window.video):

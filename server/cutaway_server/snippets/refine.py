@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from cutaway_server.snippets.bounds import Stretch
 from cutaway_server.snippets.captions import Sentence, sentences
+from cutaway_server.snippets.decoding import STRICT, decoder_of
 from cutaway_server.snippets.head import splices
 from cutaway_server.snippets.looks import Look, look_at
-from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.remux import clean_ends, shown
 from cutaway_server.snippets.shots import Shots
 from cutaway_server.snippets.sound import LEVEL_SECONDS, SILENT_LEVEL, levels, listen
@@ -98,16 +98,7 @@ def _watch(window: Window, seen: Seen, around: float, max_frames: int | None) ->
     video = window.video_stream
     pixels = video.width * video.height
     budget = None if max_frames is None else max(int(max_frames * FULL_HD / pixels), 24)
-    decoder = av.CodecContext.create(video.codec_context.codec.name, "r")
-    assert isinstance(decoder, av.VideoCodecContext)
-    decoder.extradata = video.codec_context.extradata
-    decoder.thread_count = 2
-    decoder.thread_type = "AUTO"
-    decoder.options = {
-        "max_pixels": str(MAX_PIXELS),
-        "skip_loop_filter": "all",
-        "err_detect": "crccheck+bitstream+buffer+explode",
-    }
+    decoder = decoder_of(video, skip_loop_filter="all", err_detect=STRICT)
     first = window.video[0].pts
     count = 0
     last = None

@@ -18,8 +18,8 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from cutaway_server.snippets.decoding import MAX_PIXELS, decoder_of
 from cutaway_server.snippets.index import HDR_TRANSFERS, AudioTrack, NotAVideo, VideoTrack, picture_stream, sound_stream
-from cutaway_server.snippets.media import MAX_PIXELS
 from cutaway_server.snippets.sound import listen
 from cutaway_server.snippets.window import Packet, Sample
 
@@ -123,11 +123,7 @@ def first_keyframe(muxed: Muxed) -> tuple[Packet | None, bool]:
 
 def decode(stream: av.VideoStream, packet: Packet) -> av.VideoFrame | None:
     """A single keyframe's picture, None if it cannot be decoded."""
-    decoder = av.CodecContext.create(stream.codec_context.codec.name, "r")
-    assert isinstance(decoder, av.VideoCodecContext)
-    decoder.extradata = stream.codec_context.extradata
-    decoder.thread_count = 1
-    decoder.options = {"max_pixels": str(MAX_PIXELS)}
+    decoder = decoder_of(stream, threads=1)
     try:
         return next(iter(decoder.decode(packet) + decoder.decode(None)), None)
     except (av.FFmpegError, EOFError):
