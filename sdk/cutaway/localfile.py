@@ -3,7 +3,8 @@
 What comes in is what the user gave as a video; what goes out is a source: the text to show, and a URL that is
 valid while it is entered. Files are served on 127.0.0.1 only, with byte ranges, under a path that cannot be
 guessed, and only as long as a stream needs them. There is one file server per process, on the background
-loop; an embedded server is told its address, the only private one that it may read from.
+loop; an embedded server is told its address, the only private one that it may read from. With a playlist go the files
+of its folder, which it names.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from .errors import InvalidRequest
 from .loop import LoopThread, background
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_ROUTE = r"/([\w-]{43})/.+"
+_ROUTE = r"/([\w-]{43}/.+)"
+_PLAYLISTS = {".m3u8", ".m3u", ".mpd"}
 _shared: dict[str, Path] = {}
 """The files that may be read, by the unguessable part of their path."""
 
@@ -65,7 +67,14 @@ class _SharedFileHandler(StaticFileHandler):
 
     @classmethod
     def get_absolute_path(cls, root: str, path: str) -> str:
-        return str(_shared.get(path, ""))
+        token, _, name = path.partition("/")
+        shared = _shared.get(token)
+        if shared is None:
+            return ""
+        if shared.suffix.lower() not in _PLAYLISTS:
+            return str(shared)
+        found = (shared.parent / name).resolve()
+        return str(found) if found.is_relative_to(shared.parent) else ""
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str:
         if not absolute_path or not Path(absolute_path).is_file():

@@ -83,6 +83,23 @@ def test_nothing_else_is_served(film: Path) -> None:
     assert urlsplit(url).hostname == "127.0.0.1"
 
 
+@pytest.mark.parametrize("name", ["index.m3u8", "manifest.MPD"])
+def test_a_playlist_brings_the_files_of_its_folder(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "stream"
+    (folder / "720p").mkdir(parents=True)
+    (folder / name).write_bytes(b"list")
+    (folder / "720p" / "1.ts").write_bytes(b"segment")
+    (tmp_path / "secret.ts").write_bytes(b"secret")
+    (folder / "link.ts").symlink_to(tmp_path / "secret.ts")
+    with shared(folder / name) as url:
+        base = url.rpartition("/")[0]
+        assert fetch(url)[2] == b"list"
+        assert fetch(f"{base}/720p/1.ts", Range="bytes=1-3")[2] == b"egm"
+        for other in ("../secret.ts", "720p/../../secret.ts", "link.ts", "720p", f"{tmp_path}/secret.ts", "none.ts"):
+            assert fetch(f"{base}/{other}")[0] == 404, other
+    assert fetch(f"{base}/720p/1.ts")[0] == 404
+
+
 def test_each_sharing_has_its_own_url(film: Path) -> None:
     with shared(film) as one, shared(film) as other:
         assert one != other
