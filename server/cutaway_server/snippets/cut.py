@@ -46,7 +46,8 @@ TAIL_SECONDS = 2.5
 EARLY_KEYFRAME_SECONDS = 6.0
 """How much farther (seconds) a keyframe may be from the ideal beginning for being where a shot begins."""
 TEXT_MARGIN_SECONDS = 20.0
-BLACK_SHARE = 0.6
+BLACK_SHARE, ALL_BLACK_SHARE = 0.6, 0.9
+"""What may be black of a snippet, and of a short video that is shown whole."""
 STILL_SHARE = 0.97
 
 
@@ -188,8 +189,7 @@ def decline_dull(seen: Seen, bounds: Bounds, order: Order) -> None:
     """
     shots = seen.shots.between(bounds.start, bounds.end)
     silent = seen.silent(bounds.start, bounds.end) and not seen.sentences
-    # A short video that is shown whole may well be black in part.
-    black = shots.black() > (STILL_SHARE if order.keep_whole else BLACK_SHARE)
+    black = shots.black() > (ALL_BLACK_SHARE if order.keep_whole else BLACK_SHARE)
     if black and silent:
         raise Declined("black and silent")
     if black and not order.lenient:
