@@ -125,7 +125,7 @@ def profile(path: Path, origin: Origin, latency: float) -> str:
             clock.spent[label]
         with clock.stage("= plan (beside it)"):
             plan = jobs.plan(known, limits)
-        for moment in plan.moments[:1]:
+        for moment in plan[:1]:
             order = jobs.SnippetOrder(moment=moment, request=request, max_bytes=32 << 20)
             with clock.stage("= make_snippet (a later one)"):
                 jobs.make_snippet(known.source, known.index, order, scratch)
