@@ -113,6 +113,7 @@ _from_film("late.mp4", *SHORT, *COPY, "-output_ts_offset", "7.3", "-avoid_negati
 _from_film("late.mkv", *SHORT, *COPY, "-output_ts_offset", "7.3")
 _from_film("rotated.mp4", *SHORT, *COPY, before=("-display_rotation", "90"))
 _from_master("vfr.mp4", *SHORT, "-vf", "select='gte(n,200)+not(mod(n,2))'", "-fps_mode", "vfr", *X264, *AAC)
+_from_film("trimmed.mp4", "-t", "10", *COPY, before=("-ss", "1.32"))
 _from_film("half_second.mp4", "-t", "0.48", *X264, *AAC)
 _from_film("one_frame.mp4", "-frames:v", "1", "-an", *X264)
 _from_film("mp3.mp4", *SHORT, "-c:v", "copy", "-c:a", "libmp3lame")
@@ -121,6 +122,23 @@ _from_film("sound_ends.mp4", *SHORT, "-c:v", "copy", "-c:a", "libmp3lame", "-af"
 _from_master("240_fps.mp4", "-t", "12", "-r", "240", "-c:v", "mpeg4", "-q:v", "9", "-an")
 _from_film("silent.mp4", *SHORT, "-c:v", "copy", "-an")
 _from_film("sound_only.mp4", *SHORT, "-vn", "-c:a", "copy")
+
+
+def _joined(name: str, *second: str) -> None:
+    """Two recordings in one transport stream, one after the other."""
+
+    def make(films: Films, path: Path) -> None:
+        parts = [path.with_suffix(".1.ts"), path.with_suffix(".2.ts")]
+        ffmpeg("-i", films.master, "-t", "20", *X264, "-bf", "3", *AAC, parts[0])
+        ffmpeg("-ss", "20", "-i", films.master, "-t", "20", *second, *X264, "-bf", "0", *AAC, parts[1])
+        path.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+    _RECIPES[name] = make
+
+
+_joined("joined.ts")
+_joined("two_sizes.ts", "-vf", "scale=640:360")
+_from_film("two_sizes.mp4", *COPY, source="two_sizes.ts")
 
 
 @_recipe("no_cues.mkv")

@@ -254,6 +254,39 @@ def test_little_of_a_file_is_read(watched: Watched, films: Films, name: str) -> 
     assert sum(min(stop, len(data)) - start for start, stop in asked if stop > 0) < len(data) / 2
 
 
+@pytest.mark.parametrize("limits", [{}, {"min_seconds": 3, "max_seconds": 6}], ids=["whole", "part"])
+def test_what_an_edit_list_hides_is_not_shown(watched: Watched, films: Films, limits: dict[str, int]) -> None:
+    """A trimmed recording: its packets begin with the keyframe before the place where it was trimmed."""
+    answer = watched.ask(films["trimmed.mp4"], **limits)
+    assert answer.complete, answer.error
+    assert answer.snippets
+    for clip, (start, end) in zip(answer.clips, answer.spans, strict=True):
+        numbers = [frame.number for frame in film.read_frames(clip)]
+        assert start >= 0
+        assert numbers[0] == 33 + round(start / FRAME)
+        assert len(numbers) == round((end - start) / FRAME)
+
+
+@pytest.mark.parametrize("name", ["joined.ts", "two_sizes.ts"])
+def test_recordings_that_were_joined(watched: Watched, films: Films, name: str) -> None:
+    answer = watched.ask(films[name], min_seconds=3, max_seconds=18)
+    assert answer.complete, answer.error
+    assert answer.snippets
+    for clip in answer.clips:
+        frames = film.frames_of(clip)
+        numbers = [film.read_number(frame) for frame in frames]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert len({(frame.width, frame.height) for frame in frames}) == 1
+
+
+def test_no_clip_goes_beyond_a_change_of_size(films: Films, tmp_path: Path) -> None:
+    with open_here(films["two_sizes.mp4"]) as media:
+        order = Order(Wish(20.0, 12.0, 3.0, 16.0), 10.0, 30.0)
+        clip = cut(media, order, max_height=None, max_bytes=32 << 20, scratch=tmp_path)
+    assert 10 <= clip.start < clip.end <= 20 + FRAME
+    assert len({(frame.width, frame.height) for frame in film.frames_of(clip.data)}) == 1
+
+
 def test_sound_that_ends_before_the_picture(films: Films, tmp_path: Path) -> None:
     """Where nothing is to be heard there is nothing to encode."""
     with open_here(films["sound_ends.mp4"]) as media:

@@ -103,6 +103,7 @@ def _check_frames(clip: av.container.InputContainer, frames: int | None, decode:
     video.thread_count = 2
     sent: list[int] = []
     shown: list[int] = []
+    sizes: set[tuple[int, int]] = set()
     for packet in clip.demux(video):
         if packet.size and packet.pts is not None:
             sent.append(packet.pts)
@@ -112,9 +113,12 @@ def _check_frames(clip: av.container.InputContainer, frames: int | None, decode:
             if frame.is_corrupt:
                 raise BadClip(f"frame {len(shown)} is damaged")
             shown.append(frame.pts)
+            sizes.add((frame.width, frame.height))
         if isinstance(decode, int) and len(shown) >= decode:
             break
     if not shown or shown[0] or (decode == "all" and len(shown) != len(entries)):
         raise BadClip(f"{len(shown)} of {len(entries)} frames can be shown, from {shown[:1]}")
+    if len(sizes) > 1:
+        raise BadClip(f"pictures of several sizes: {sorted(sizes)}")
     if not sparse and sorted(sent)[: len(shown)] != shown:
         raise BadClip("frames are missing")

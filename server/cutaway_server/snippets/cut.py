@@ -110,7 +110,7 @@ def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, s
         raise Declined("nothing decodes")
     copyable = can_copy_video(media.index, max_height)
     if order.keep_whole:
-        bounds = _whole(window, copyable)
+        bounds = _whole(window, seen, copyable)
     else:
         bounds = _choose(media, window, seen, order, copyable, spare_sentences=True)
         if bounds is None and (rough := _choose(media, window, seen, order, copyable, spare_sentences=False)):
@@ -171,12 +171,14 @@ def _choose(
     return choose(stretch, order.wish, encode_cost=cost, spare_sentences=spare_sentences)
 
 
-def _whole(window: Window, copyable: bool) -> Bounds | None:
-    samples = shown(window)
-    ends = clean_ends(samples, at_end=window.at_end)
-    if not ends:
+def _whole(window: Window, seen: Seen, copyable: bool) -> Bounds | None:
+    """All that a player shows: not what an edit list hides before the presentation starts."""
+    stretch = stretch_of(window, seen)
+    frames = [at for at in stretch.frames if at >= -0.5 * window.frame_seconds]
+    ends = stretch.ends if copyable else stretch.frames
+    if not frames or not ends or ends[-1] <= frames[0]:
         return None
-    return Bounds(window.seconds(samples[0].pts), window.seconds(ends[-1][1]), copied=copyable)
+    return Bounds(frames[0], ends[-1], copied=copyable)
 
 
 def decline_dull(seen: Seen, bounds: Bounds, order: Order) -> None:
@@ -300,7 +302,8 @@ def _encode(
         if len(data) <= max_bytes:
             break
         room = room * max_bytes // len(data) * 9 // 10
-        max_height = max(min(max_height or 10_000, index.video.shown_height) // 2, 90)
+        most = min(max_height or 10_000, index.video.shown_height)
+        max_height = min(most, max(most // 2, 90))
     else:
         raise CannotEncode("This part of the video could not be made small enough.")
     # Damaged packets may leave out frames at the end, so the length is what it is.

@@ -85,6 +85,8 @@ def encode_head(window: Window, start_ticks: int) -> Head:
     packets = []
     for frame in _decode(window, before[begin:]):
         if frame.pts is not None and frame.pts >= start_ticks:
+            if (frame.width, frame.height, frame.format.name) != (encoder.width, encoder.height, encoder.pix_fmt):
+                raise NoHead("pictures of another size or format than the stream says")
             frame.pict_type = av.video.frame.PictureType.NONE
             packets += encoder.encode(frame)
     packets += encoder.encode(None)

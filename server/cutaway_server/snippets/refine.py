@@ -40,6 +40,8 @@ class Seen:
     decoded_until: float
     """Every frame before this time was decoded without an error."""
     damaged: bool = False
+    one_size_until: float = float("inf")
+    """When pictures of another size begin: no clip goes beyond."""
     boundaries: list[float] = field(default_factory=list)
     """Where new shots begin."""
     gradual: list[tuple[float, float]] = field(default_factory=list)
@@ -101,7 +103,7 @@ def _watch(window: Window, seen: Seen, around: float, max_frames: int | None) ->
     decoder = decoder_of(video, skip_loop_filter="all", err_detect=STRICT)
     first = window.video[0].pts
     count = 0
-    last = None
+    last = size = None
     portrait_distance = float("inf")
     for sample in [*window.video, None]:
         try:
@@ -113,8 +115,12 @@ def _watch(window: Window, seen: Seen, around: float, max_frames: int | None) ->
         for frame in frames:
             if frame.pts is None or frame.pts < first:
                 continue
-            last = frame.pts
             time = window.seconds(frame.pts)
+            size = size or (frame.width, frame.height)
+            if size != (frame.width, frame.height):
+                seen.one_size_until = seen.decoded_until = min(seen.decoded_until, time)
+                return
+            last = frame.pts
             seen.shots.add(frame, time)
             if not seen.looks or time - seen.looks[-1].time >= LOOK_EVERY_SECONDS:
                 look = look_at(frame, time)
@@ -143,7 +149,7 @@ def stretch_of(window: Window, seen: Seen) -> Stretch:
     blacks = seen.shots.blacks()
     edges += [at for black in blacks for at in black]
     edges += [start for start, _ in seen.gradual]
-    return Stretch(
+    stretch = Stretch(
         starts=sorted(window.seconds(s.pts) for s in samples if s.keyframe),
         ends=[window.seconds(ticks) for _, ticks in clean_ends(samples, at_end=window.at_end)],
         frames=times,
@@ -155,3 +161,4 @@ def stretch_of(window: Window, seen: Seen) -> Stretch:
         gradual=seen.gradual,
         frame_seconds=window.frame_seconds,
     )
+    return stretch.inside(float("-inf"), seen.one_size_until)

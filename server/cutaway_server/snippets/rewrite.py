@@ -60,12 +60,14 @@ def rewrite(path: Path, options: dict[str, str], scratch: Path) -> Path:
 
 @dataclass
 class _Track:
-    """A stream of the copy, and where the last packet that was written to it ends, in seconds and in ticks."""
+    """A stream of the copy: the decoding time (ticks) of the last packet that was written to it, when that ends, and
+    when all that is shown ends (seconds)."""
 
     stream: Any
     base: Fraction
     last: int | None = None
     end: Fraction = field(default_factory=Fraction)
+    shown_end: Fraction = field(default_factory=Fraction)
 
 
 def _write(container: InputContainer, path: Path, kind: str) -> bool:
@@ -86,12 +88,14 @@ def _write(container: InputContainer, path: Path, kind: str) -> bool:
             track = tracks[packet.stream.index]
             assert packet.dts is not None
             at = packet.dts * track.base + shift
-            if track.last is not None and not -1 < at - track.end < JUMP_SECONDS:
-                shift += track.end - at
-            offset = round(shift / track.base)
             shown = packet.pts if packet.pts is not None else packet.dts
+            if track.last is not None and not -1 < at - track.end < JUMP_SECONDS:
+                # Neither decoded nor shown before what is there, of which frames may be shown after they are decoded.
+                shift += max(track.end - at, track.shown_end - shown * track.base - shift)
+            offset = round(shift / track.base)
             dts = packet.dts + offset if track.last is None else max(packet.dts + offset, track.last + 1)
             track.last, track.end = dts, (dts + (packet.duration or 0)) * track.base
+            track.shown_end = max(track.shown_end, (shown + offset + (packet.duration or 0)) * track.base)
             packet.pts, packet.dts, packet.stream = max(shown + offset, dts), dts, track.stream
             output.mux(packet)
     return begun
