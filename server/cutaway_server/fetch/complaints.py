@@ -47,7 +47,10 @@ _ABOUT = (
     (r"\bage\b|age.?restricted|inappropriate|\bmature\b|\badults?\b|under.?age", AGE),
     (r"\bprivate\b", PRIVATE),
     (_MEMBERS, LOGIN),
-    (r"\bgeo.?(block|restrict|lock|fenc|graphic)|countr(y|ies)|\bregions?\b|your location|territor", REGION),
+    (
+        r"\bgeo.?(block|restrict|lock|fenc|filter|graphic|locat)|countr(y|ies)|\bregions?\b|your location|territor",
+        REGION,
+    ),
     (_LIVE + r"|premieres? (in|will)|upcoming|has not (yet )?(started|begun)|is offline", LIVE),
     (_REMOVED, GONE),
 )
