@@ -61,6 +61,7 @@ OPUS = {"acodec": "opus"}
         ([{"url": "https://a.example/low.mp4"}, {"url": "https://a.example/high.mp4"}], ("high.mp4", "")),
         ([muxed("drm", has_drm=True), muxed("free", height=144)], ("free", "")),
         ([{"url": "https://a.example/s", "protocol": "mhtml"}, muxed("film")], ("film", "")),
+        ([picture("720", 720), sound("aac"), sound("odd", abr=320, url=None)], ("720", "aac")),
         ([muxed("x", url="file:///etc/passwd"), muxed("y", url="rtmp://a/b"), muxed("z")], ("z", "")),
     ],
 )
@@ -120,6 +121,14 @@ def test_the_best_captions(info: dict[str, Any], best: str | None) -> None:
     else:
         assert found is not None
         assert (found.stream.url if found.stream else "").rpartition("/")[2] == best
+
+
+def test_captions_in_the_page_are_bounded_in_bytes() -> None:
+    found = described(formats=[muxed("film")], subtitles={"ja": [{"ext": "vtt", "data": "雪\ud800" * 10**6}]}).captions
+    assert found is not None
+    assert 500_000 < len(found.text.encode()) <= 512 << 10
+    empty = {"en": [{"ext": "vtt", "data": ""}], 3: [{"ext": "vtt", "data": "WEBVTT"}]}
+    assert described(formats=[muxed("film")], subtitles=empty).captions is None
 
 
 def test_what_is_odd_is_left_out() -> None:
@@ -187,7 +196,15 @@ def raised(error: ExtractorError) -> Exception:
         ("This live event will begin in 3 hours.", complaints.LIVE),
         ("Premieres in 2 days", complaints.LIVE),
         ("This video is DRM protected", complaints.PROTECTED),
+        ("This live stream recording is not available.", complaints.LIVE),
+        ("The channel is not currently live", complaints.LIVE),
+        ("You have to pay for this video", complaints.LOGIN),
+        ("This video is geo-restricted", complaints.REGION),
         ("Unable to extract player config", complaints.CHANGED),
+        ("Unable to extract live config; unexpected layout of the login page", complaints.CHANGED),
+        ("Failed to parse JSON (premature end of the private region)", complaints.CHANGED),
+        ("Unexpected player payload", complaints.CHANGED),
+        ("Premature end of the geometry's live config", complaints.CHANGED),
         ("No video formats found!", "no video"),
     ],
 )

@@ -481,3 +481,18 @@ def test_header_fields_stay_with_their_server(origin: Origin, tmp_path: Path) ->
     assert not {"cookie", "referer", "x-key"} & {name for seen in other.requests for name in seen.headers}
     ranges = [seen.range for seen in origin.requests if seen.name == "film.mp4"]
     assert ranges[-1] == (0, 10)
+
+
+def test_a_time_limit_is_for_all_redirects_together(origin: Origin, pass_: Pass) -> None:
+    url = origin.serve("film", Resource(b"tiny", latency=0.3))
+    for name in ("c", "b", "a"):
+        url = origin.serve(name, Resource(redirect=url, latency=0.3))
+    line = dial.Line(pass_, connections=1)
+    try:
+        assert fetch(line, url, max_bytes=MIB, seconds=5).data == b"tiny"
+        begun = time.monotonic()
+        with pytest.raises(FetchFailed):
+            fetch(line, url, max_bytes=MIB, seconds=0.7)
+        assert time.monotonic() - begun < 1.1
+    finally:
+        line.close()

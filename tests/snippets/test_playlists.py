@@ -18,6 +18,7 @@ from cutaway_server.snippets.streams.hls import timestamp_offset
 from cutaway_server.snippets.streams.naming import listed_by
 from cutaway_server.snippets.streams.playlists import is_playlist
 from cutaway_server.snippets.streams.segments import (
+    MAX_NAMED_CHARACTERS,
     BadPlaylist,
     Choice,
     Part,
@@ -179,6 +180,48 @@ def test_any_captions_can_be_read(text: str) -> None:
 
 def track(height: int, bandwidth: int, codecs: str = "avc1.64001f", sound_group: str | None = None) -> Track:
     return Track(bandwidth=bandwidth, height=height, codecs=codecs, sound_group=sound_group)
+
+
+REPRESENTATION = '<Representation id="{id}" bandwidth="9" width="640" height="360" codecs="avc1.640028"/>'
+
+
+@pytest.mark.parametrize(
+    ("base", "media", "id_", "words"),
+    [
+        ("", "$Number%099d$" * 2000, "1", "a URL longer"),
+        ("", "$Number%099d$" * 100, "1", "a URL longer"),
+        ("", "$RepresentationID$" * 400, "x" * 8000, "a URL longer"),
+        ("", "$RepresentationID$", "x" * 10_000_000, "a URL longer"),
+        ("a" * 200_000 + "/", "$Number$.m4s", "1", "a URL longer"),
+        ("a" * 8000 + "/", "$Number$.m4s", "1", "come to more"),
+    ],
+)
+def test_a_short_manifest_of_long_names(base: str, media: str, id_: str, words: str) -> None:
+    naming = f'<SegmentTemplate duration="1" media="{media}" initialization="i"/>{REPRESENTATION.format(id=id_)}'
+    group = f'<AdaptationSet mimeType="video/mp4">{naming}</AdaptationSet>'
+    text = f'<MPD mediaPresentationDuration="PT50000S"><BaseURL>{base}</BaseURL><Period>{group}</Period></MPD>'
+    with pytest.raises(BadPlaylist, match=words):
+        dash.read(text.encode(), URL)
+
+
+def test_a_short_playlist_of_long_names() -> None:
+    rows = "#EXTINF:1,\ns.ts\n" * (MAX_NAMED_CHARACTERS // 8000 + 1)
+    with pytest.raises(BadPlaylist, match="come to more"):
+        hls.read_segments(f"#EXTM3U\n{rows}#EXT-X-ENDLIST\n", f"http://origin/{'a' * 8000}/list")
+    with pytest.raises(BadPlaylist, match="a URL longer"):
+        hls.read_segments(f"#EXTM3U\n#EXTINF:1,\n{'a' * 9000}\n#EXT-X-ENDLIST\n", URL)
+
+
+@pytest.mark.parametrize("tag", ["KEY", "SESSION-KEY"])
+def test_keys_for_many_segments(tag: str) -> None:
+    def playlist(different: int, segments: int) -> str:
+        rows = [f'#EXT-X-{tag}:METHOD=AES-128,URI="k{n % different}"\n#EXTINF:1,\n{n}.ts\n' for n in range(segments)]
+        return "#EXTM3U\n" + "".join(rows) + "#EXT-X-ENDLIST\n"
+
+    assert len(hls.read_segments(playlist(1000, 2000), URL)) == 2000
+    assert len(hls.read_segments(playlist(1, 8000), URL)) == 8000
+    with pytest.raises(BadPlaylist, match="names 8000 keys"):
+        hls.read_segments(playlist(8000, 8000), URL)
 
 
 def test_the_smallest_is_looked_at_and_the_best_up_to_720_cut() -> None:

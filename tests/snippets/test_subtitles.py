@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import pairwise
 
 import pytest
@@ -82,6 +83,58 @@ snow again
 )
 def test_each_kind_says_the_same(text: str, kind: str) -> None:
     assert read_cues(text.encode(), kind) == SAID
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        ('begin="01:00:00.250" end="01:00:01.500"', (3600.25, 3601.5)),
+        ('begin="00:00:01:05" end="00:00:02:20"', (1.2, 2.8)),
+        ('begin="500ms" dur="1.5s"', (0.5, 2.0)),
+        ('begin="1s" end="9s" dur="2s"', (1.0, 3.0)),
+        ('begin="10000000t" end="25000000t"', (1.0, 2.5)),
+        ('begin="25f" end="1m"', (1.0, 60.0)),
+        ('begin="1h" dur="2"', (3600.0, 3602.0)),
+        ('begin="soon" end="2s"', None),
+        ('begin="1s"', None),
+        ('end="1s"', None),
+    ],
+)
+def test_times_of_ttml(times: str, seconds: tuple[float, float] | None) -> None:
+    told = 'xmlns:p="http://www.w3.org/ns/ttml#parameter" p:frameRate="25" p:tickRate="10000000"'
+    cues = read_cues(
+        f"<tt {told}><body><p {times}>A<span>ll <b>is</b></span><br/>well.</p></body></tt>".encode(), "ttml"
+    )
+    assert [cue.text for cue in cues] == ["All is well."] * (seconds is not None)
+    assert [(cue.start, cue.end) for cue in cues] == [pytest.approx(seconds)] * (seconds is not None)
+
+
+def test_a_style_that_is_not_there() -> None:
+    styles = '<head><styling><style xml:id="a" style="missing" color="red"/></styling></head><body>'
+    assert read_cues(TTML.replace("<body>", styles).encode(), "ttml") == SAID
+
+
+def test_what_is_broken_off_is_read_so_far() -> None:
+    assert read_cues(TTML.partition("One hour")[0].encode(), "ttml") == SAID[:1]
+
+
+MANY = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ("WEBVTT\n\n00:01.000 --> 00:02.000\n" + MANY * "<", "vtt"),
+        ("1\n00:00:01,000 --> 00:00:02,000\n" + MANY // 2 * "{\\", "srt"),
+        (json.dumps({"events": [{"tStartMs": 0, "dDurationMs": 1, "segs": [{"utf8": MANY * "<"}]}]}), "json3"),
+        ("<tt>" + MANY // 24 * '<p begin="1s" end="2s">a', "ttml"),
+        ("".join(f"<a xmlns:n{n}='u{n}'>" for n in range(MANY // 24)), "ttml"),
+    ],
+)
+def test_what_would_take_for_ever(data: str, kind: str) -> None:
+    begun = time.process_time()
+    read_cues(data.encode(), kind)
+    assert time.process_time() - begun < 1.5
 
 
 def test_a_block_without_a_time_is_left_out() -> None:

@@ -31,21 +31,27 @@ UNEXPLAINED = (CHANGED, GONE, NoVideo().message)
 """What may be said when the site was merely not understood."""
 
 _MEMBERS = (
-    r"\b(log|sign)(ged)?.?in\b|login|registered|your account|members?\b|membership|subscri(be|ption)|premium|purchase"
-    r"|\brent(al|ed)?\b|password|authenti|\bpaid\b|\bpay"
+    r"\b(log|sign)(ged)?.?in\b|login|registered|your account|\bmembers?\b|membership|subscri(be|ption)|premium|purchase"
+    r"|\brent(al|ed)?\b|password|authenti|\bpaid\b|\bpay(ing|ment|wall|.per.view)?\b"
 )
 _REMOVED = (
     r"removed|deleted|terminated|unavailable|not available|no longer|does ?n.t exist|not exist|not found|\bgone\b"
     r"|expired|taken down|closed|blocked|violat|copyright"
 )
+_LIVE = r"\blive.?(stream|event|broadcast|video|show|channel)|\b(is|are|be|currently|still|yet|goes|going) live\b"
+_UNREAD = r"(^|: )(unable|failed) to (extract|parse)\b"
+"""What is not found there are the library's own terms, in words that may be any."""
 _ABOUT = (
     (r"\bdrm\b|widevine|fairplay", PROTECTED),
-    (r"not a bot|captcha|cloudflare|anti-?bot|bot detection|too many requests|rate.?limit|unusual traffic", ROBOT),
-    (r"\bage\b|age.?restricted|inappropriate|mature|adults?\b|under.?age", AGE),
+    (r"not a bot|captcha|cloudflare|anti-?bot|bot detection|too many requests|\brate.?limit|unusual traffic", ROBOT),
+    (r"\bage\b|age.?restricted|inappropriate|\bmature\b|\badults?\b|under.?age", AGE),
     (r"\bprivate\b", PRIVATE),
     (_MEMBERS, LOGIN),
-    (r"\bgeo|countr(y|ies)|\bregion|your location|territor", REGION),
-    (r"\blive\b|livestream|premieres? (in|will)|upcoming|has not (yet )?(started|begun)|is offline", LIVE),
+    (
+        r"\bgeo.?(block|restrict|lock|fenc|filter|graphic|locat)|countr(y|ies)|\bregions?\b|your location|territor",
+        REGION,
+    ),
+    (_LIVE + r"|premieres? (in|will)|upcoming|has not (yet )?(started|begun)|is offline", LIVE),
     (_REMOVED, GONE),
 )
 _STATUSES = {401: LOGIN, 402: LOGIN, 404: GONE, 410: GONE, 429: ROBOT, 451: REGION}
@@ -76,6 +82,8 @@ def explain_site(error: BaseException, refused: str) -> SiteFailed:
     text = str(getattr(cause, "orig_msg", "") or cause)
     text = re.sub(r"https?://\S+|\(caused by .*", " ", text).lower()
     missing = re.search(r"no video|unsupported|requested format|only images", text)
+    if network is None and re.search(_UNREAD, text):
+        return SiteFailed(CHANGED)
     if network is None and not missing:
         for about, words in _ABOUT:
             if re.search(about, text):

@@ -12,7 +12,6 @@ import functools
 import itertools
 import logging
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -84,7 +83,7 @@ def extract(url: str, extractor: str, pass_: Pass, scratch: Path) -> Site:
         except Exception as error:
             if isinstance(error, MemoryError):
                 raise
-            _log.info("yt-dlp (%s): %.200s", extractor, re.sub(r"https?:\S+", "<URL>", repr(error)))
+            _log.info("yt-dlp (%s): %s", extractor, type(error.__context__ or error).__name__)
             fault = explain_site(error, library.refused)
             if engine is None and extractor.startswith("Youtube") and fault.message in UNEXPLAINED:
                 _log.warning("no JavaScript runtime, which YouTube needs: install yt-dlp[default,deno]")

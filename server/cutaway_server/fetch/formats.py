@@ -25,7 +25,7 @@ MAX_FORMATS = 10_000
 BEST_HEIGHT = 720
 MAX_FIELDS = 32
 MAX_FIELD_CHARACTERS = 4_096
-MAX_TITLE, MAX_DESCRIPTION, MAX_INLINE_CAPTIONS = 500, 5_000, 512 << 10
+MAX_TITLE, MAX_DESCRIPTION, MAX_INLINE_CAPTION_BYTES = 500, 5_000, 512 << 10
 MAX_CHAPTERS = 1_000
 MAX_NUMBER = 1e12
 CAPTION_KINDS = ("vtt", "srt", "json3", "ttml", "dfxp")
@@ -76,9 +76,13 @@ def _title(info: Info) -> str:
 def _choices(formats: list[Info], cookies: Cookies) -> Iterator[Choice]:
     """The best few ways to get the video, the best first."""
     sounds = sorted((f for f in formats if _is_file(f) and f.get("vcodec") == "none" and _sounds(f)), key=_sound_rank)
+    # The best of those whose address may be fetched.
+    sound = next((s for f in reversed(sounds) if (s := _stream(f, _address(f), cookies))), None)
     has_sound = any(_sounds(f) for f in formats)
     pictures = [f for f in formats if f.get("vcodec") != "none" and _address(f)]
-    ranked = sorted(enumerate(pictures), key=lambda nf: (*_rank(nf[1], has_sound, bool(sounds)), nf[0]), reverse=True)
+    ranked = sorted(
+        enumerate(pictures), key=lambda nf: (*_rank(nf[1], has_sound, sound is not None), nf[0]), reverse=True
+    )
     taken: set[str] = set()
     for _, picture in ranked:
         if len(taken) == MAX_CHOICES:
@@ -88,8 +92,7 @@ def _choices(formats: list[Info], cookies: Cookies) -> Iterator[Choice]:
         if video is None or address in taken:
             continue
         taken.add(address)
-        apart = _is_file(picture) and not _sounds(picture) and bool(sounds)
-        yield Choice(video, _stream(sounds[-1], sounds[-1]["url"], cookies) if apart else None)
+        yield Choice(video, sound if _is_file(picture) and not _sounds(picture) else None)
 
 
 def _rank(picture: Info, has_sound: bool, sounds_apart: bool) -> tuple[float, ...]:
@@ -154,7 +157,11 @@ def _captions(info: Info, formats: list[Info], cookies: Cookies) -> CaptionTrack
     for source, automatic in (("subtitles", False), ("automatic_captions", True)):
         tracks = info.get(source)
         for language, files in tracks.items() if isinstance(tracks, dict) else ():
-            if any(word in language for word in _NOT_SPOKEN) or not isinstance(files, list):
+            if (
+                not isinstance(language, str)
+                or any(word in language for word in _NOT_SPOKEN)
+                or not isinstance(files, list)
+            ):
                 continue
             usable = [f for f in files if _is_caption(f)]
             if usable:
@@ -166,8 +173,9 @@ def _captions(info: Info, formats: list[Info], cookies: Cookies) -> CaptionTrack
     if not found:
         return None
     _, language, automatic, best = min(found, key=lambda entry: entry[0])
-    text = str(best.get("data") or "")[:MAX_INLINE_CAPTIONS]
-    stream = None if text else _stream({**best, "http_headers": best.get("http_headers")}, best["url"], cookies)
+    text = str(best.get("data") or "")[:MAX_INLINE_CAPTION_BYTES]
+    text = text.encode(errors="replace")[:MAX_INLINE_CAPTION_BYTES].decode(errors="ignore")
+    stream = None if text else _stream(best, str(best.get("url") or ""), cookies)
     if not text and stream is None:
         return None
     return CaptionTrack(best["ext"], re.split("[-_]", language)[0][:8], automatic, stream, text)

@@ -33,9 +33,9 @@ __all__ = ["Fields", "RemoteFile", "WebPage", "resolve"]
 
 Fields = tuple[tuple[str, str], ...]
 """Header fields as (name, value)."""
+MAX_REDIRECTS = 5
 
 _FIRST_BYTES = 64 * 1024
-_MAX_REDIRECTS = 5
 _FIRST_SECONDS = 20.0
 _DOWNLOAD_SECONDS = 35.0
 _DECODED = ("gzip", "x-gzip", "deflate")
@@ -145,8 +145,8 @@ def resolve(
         while True:
             if target in seen:
                 raise FetchFailed("The URL redirects in a loop.")
-            if len(seen) > _MAX_REDIRECTS:
-                raise FetchFailed(f"The URL redirects more than {_MAX_REDIRECTS} times.")
+            if len(seen) > MAX_REDIRECTS:
+                raise FetchFailed(f"The URL redirects more than {MAX_REDIRECTS} times.")
             seen.add(target)
             redirected = "The host that the URL redirects to"
             named = whose or f"The host {urlsplit(target).hostname}"
@@ -192,7 +192,7 @@ class _Opening:
             if compressed in _DECODED and response.status == HTTPStatus.PARTIAL_CONTENT and ranged:
                 return None  # Parts of what is compressed are of no use; all of it is.
             if compressed and (compressed not in _DECODED or response.status != HTTPStatus.OK):
-                if _kind(response) in ("text/html", "application/xhtml+xml"):
+                if content_type(response) in ("text/html", "application/xhtml+xml"):
                     raise WebPage
                 word = compressed if re.fullmatch(r"[a-z]{1,8}", compressed) else "a way that is not supported"
                 raise FetchFailed(f"The server sends the file compressed ({word}), which video files never need.")
@@ -256,10 +256,11 @@ class _Opening:
         blocks: tuple[tuple[int, bytes], ...] = (),
         local: Path | None = None,
     ) -> RemoteFile:
-        return RemoteFile(url, self.pass_, size, answers.validator(response), _kind(response), blocks, local)
+        return RemoteFile(url, self.pass_, size, answers.validator(response), content_type(response), blocks, local)
 
 
-def _kind(response: httpcore2.Response) -> str:
+def content_type(response: httpcore2.Response) -> str:
+    """What the server says that it sends, in lower case and without parameters."""
     return answers.field(response, "Content-Type").partition(";")[0].strip().lower()
 
 

@@ -6,6 +6,7 @@ checked. Files that are read here and there are :mod:`cutaway_server.fetch.range
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,10 +16,8 @@ import httpcore2
 from cutaway_server.fetch import answers
 from cutaway_server.fetch.answers import ContentRange, FetchFailed
 from cutaway_server.fetch.dial import Line
-from cutaway_server.fetch.remote import for_server, redirect
+from cutaway_server.fetch.remote import MAX_REDIRECTS, content_type, for_server, redirect
 from cutaway_server.fetch.urls import check_url
-
-MAX_REDIRECTS = 5
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,10 @@ def fetch(
     if start or stop is not None:
         wanted["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
     target = check_url(url)
+    give_up = time.monotonic() + seconds
     for _ in range(MAX_REDIRECTS + 1):
         try:
-            with line.get(target, wanted, seconds=seconds) as response:
+            with line.get(target, wanted, seconds=max(give_up - time.monotonic(), 0.1)) as response:
                 if response.status in (301, 302, 303, 307, 308):
                     following = redirect(target, answers.field(response, "Location"))
                     wanted = dict(for_server(tuple(wanted.items()), target, following))
@@ -110,6 +110,5 @@ def _read(url: str, response: httpcore2.Response, start: int, stop: int | None, 
             raise FetchFailed(f"A part of this video is larger than the {max_bytes >> 20} MiB that it may have.")
         if wanted is not None and len(data) >= skip + wanted:
             break
-    kind = answers.field(response, "Content-Type").partition(";")[0].strip().lower()
     end = len(data) if wanted is None else skip + wanted
-    return Resource(url, bytes(memoryview(data)[skip:end]), kind, total)
+    return Resource(url, bytes(memoryview(data)[skip:end]), content_type(response), total)

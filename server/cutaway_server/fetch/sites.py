@@ -21,7 +21,8 @@ from cutaway_server.work.pool import OutOfMemory, OutOfTime, WorkerDied
 RESOLVE_SECONDS = 15.0
 MORE_BYTES = 512 << 20
 """Address space for yt-dlp beyond the worker's."""
-SITE_BYTES = 1 << 20
+SITE_BYTES = 4 << 20
+"""More than all that :mod:`cutaway_server.fetch.formats` lets through."""
 
 
 class SiteFailed(FetchFailed):

@@ -12,11 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_CUE_CHARACTERS = 1_000
+MAX_MARKED_BYTES = 32 << 10
+"""How much of a cue is looked at, its markup included."""
 MAX_SENTENCE_SECONDS = 20.0
 PAUSE_SECONDS = 1.5
 """A gap between cues that ends a sentence without punctuation (automatic captions have none)."""
 
-_TAGS = re.compile(r"<[^>]*>|\{\\[^}]*\}")
+_TAGS = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*(?:\s+|$)")
 
 
@@ -46,7 +48,7 @@ def plain_text(data: bytes, codec: str) -> str:
     """
     if codec == "mov_text":
         data = data[2 : 2 + int.from_bytes(data[:2], "big")]
-    text = data.decode("utf-8", "replace")
+    text = data[:MAX_MARKED_BYTES].decode("utf-8", "replace")
     if codec in ("ass", "ssa"):
         text = text.split(",", 8)[-1].replace("\\N", " ").replace("\\n", " ")
     text = _TAGS.sub("", text)

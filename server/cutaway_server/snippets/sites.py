@@ -115,7 +115,7 @@ class _Finding:
                 except Fault as fault:
                     failures.append(fault)
                 else:
-                    noted = notes.result()
+                    noted = notes.result()  # Soon: what it fetches and reads is bounded in time and bytes.
                     return AnnotatedSource(source, noted), AnnotatedMedia(media, noted)
         raise next((f for f in failures if isinstance(f, Denied)), failures[0])
 

@@ -1,7 +1,8 @@
 """Where a video comes from: a URL is turned into a :class:`Source`, the picklable recipe from which workers open it.
 
 A plain file is read by byte ranges where its server has them and its container has an index; otherwise from one
-temporary copy. Playlists (HLS, DASH) and sites are further sources behind the same interface.
+temporary copy. A playlist (HLS, DASH) is handed to :mod:`~cutaway_server.snippets.streams.media`; pages are
+:mod:`~cutaway_server.snippets.sites`' concern, which comes here with the addresses that it finds.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def find_source(
     try:
         media = FileSource(file).open()
     except NoIndex:
-        file = with_index(file if file.local else local_copy(file, scratch, max_download), scratch)
+        file = _with_index(file if file.local else _local_copy(file, scratch, max_download), scratch)
         media = FileSource(file).open()
     return FileSource(media.file.snapshot(HANDED_ON_BYTES) if file.local is None else file), media
 
@@ -96,7 +97,7 @@ def _playlist(file: RemoteFile) -> bytes:
         return reader.read(file.size)
 
 
-def with_index(file: RemoteFile, scratch: Path) -> RemoteFile:
+def _with_index(file: RemoteFile, scratch: Path) -> RemoteFile:
     """Give a local copy an index that has none, in formats in which reading it through does not replace one.
 
     Raises
@@ -113,7 +114,7 @@ def with_index(file: RemoteFile, scratch: Path) -> RemoteFile:
     return replace(file, local=copy, size=copy.stat().st_size)
 
 
-def local_copy(file: RemoteFile, scratch: Path, max_download: int) -> RemoteFile:
+def _local_copy(file: RemoteFile, scratch: Path, max_download: int) -> RemoteFile:
     """Fetch all of a file into the scratch folder, a few megabytes at a time over several connections.
 
     Raises

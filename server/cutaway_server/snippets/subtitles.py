@@ -1,7 +1,7 @@
 """Captions in files of their own: WebVTT, SubRip, YouTube's json3, TTML.
 
 Comes in: a file's bytes and what kind it is. Goes out: :class:`~cutaway_server.snippets.captions.Cue` values. WebVTT
-and SubRip are read by libav's demuxers, and TTML becomes SubRip first. Automatic captions roll: each repeats the line
+and SubRip are read by libav's demuxers. Automatic captions roll: each repeats the line
 before, which is undone here, because said once it was said once.
 """
 
@@ -12,20 +12,22 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import av
 
 from cutaway_server.snippets.captions import Cue, plain_text
+from cutaway_server.snippets.ttml import read_ttml
 
 MAX_CUES = 50_000
 MAX_MILLISECONDS = 1e12
+MAX_REPEATED_WORDS = 100
 ROLLING_SHARE = 0.3
 """Captions roll when so many of them begin with words of the one before."""
 
-_BETWEEN_BLOCKS = re.compile(rb"(?:\r?\n){2,}")
-_DEMUXERS = {"vtt": "webvtt", "srt": "srt", "ttml": "srt", "dfxp": "srt"}
+_BETWEEN_BLOCKS = re.compile(rb"\n\n+")
+_DEMUXERS = {"vtt": "webvtt", "srt": "srt"}
 
 
 def read_cues(data: bytes, kind: str) -> list[Cue]:
@@ -39,13 +41,9 @@ def read_cues(data: bytes, kind: str) -> list[Cue]:
         ``vtt``, ``srt``, ``json3``, ``ttml`` or ``dfxp``.
     """
     if kind in ("ttml", "dfxp"):
-        from yt_dlp.utils import dfxp2srt  # large, and here already when captions come from a site
-
-        try:
-            data = dfxp2srt(data).encode()
-        except Exception:  # whatever a parser of XML and a hostile file come to
-            return []
-    found = _json3(data) if kind == "json3" else _demuxed(data, _DEMUXERS[kind])
+        found: Iterable[Cue] = read_ttml(data, MAX_CUES)
+    else:
+        found = _json3(data) if kind == "json3" else _demuxed(data, _DEMUXERS[kind])
     cues = sorted(itertools.islice(found, MAX_CUES), key=lambda c: (c.start, c.end))
     return unrolled([c for c in cues if c.text and c.end > c.start >= 0])
 
@@ -69,7 +67,7 @@ def _demuxed(data: bytes, demuxer: str) -> Iterator[Cue]:
 
 def _timed_blocks(data: bytes) -> bytes:
     """WebVTT's first block and those with a time; the library gives the file up for one that it does not know."""
-    head, *blocks = _BETWEEN_BLOCKS.split(data)
+    head, *blocks = _BETWEEN_BLOCKS.split(data.replace(b"\r\n", b"\n"))
     return b"\n\n".join([head, *(block for block in blocks if b"-->" in block), b""])
 
 
@@ -97,7 +95,7 @@ def unrolled(cues: list[Cue]) -> list[Cue]:
     repeating = 0
     for cue in cues:
         words = cue.text.split()
-        most = min(len(words), len(shown))
+        most = min(len(words), len(shown), MAX_REPEATED_WORDS)
         same = next((n for n in range(most, 0, -1) if shown[len(shown) - n :] == words[:n]), 0)
         repeating += same > 0
         shown = words

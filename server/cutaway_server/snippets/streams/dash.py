@@ -28,6 +28,7 @@ from cutaway_server.snippets.streams.segments import (
     absolute,
     checked,
     too_many,
+    too_much,
 )
 
 SIDX_SEARCH_BYTES = 64 << 10
@@ -64,6 +65,7 @@ class _Manifest:
         self._protected = False
         self._tracks = 0
         self._segments = 0
+        self._characters = 0
 
     def periods(self) -> list[Period]:
         elements = children(self._mpd, "Period")
@@ -148,6 +150,8 @@ class _Manifest:
             begin = time / scale - origin
             if length is not None and begin >= start + length - 1e-3 and found:
                 break
+            self._characters += len(part.url)
+            too_much(self._characters)
             found.append(Segment(begin, ticks / scale, part, init, run, origin))
         self._segments += len(found)
         too_many(self._segments // 4)  # Many renditions of a long video are all right.

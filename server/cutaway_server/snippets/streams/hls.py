@@ -27,8 +27,11 @@ from cutaway_server.snippets.streams.segments import (
     absolute,
     checked,
     too_many,
+    too_much,
 )
 
+MAX_KEY_SEARCHES = 10_000_000
+"""The parser looks for the key of each segment among all keys: so many steps take it a second."""
 _MAP = re.compile(r"X-TIMESTAMP-MAP=([^\n]*)")
 _MPEGTS = re.compile(r"MPEGTS:(\d{1,19})")
 _LOCAL = re.compile(r"LOCAL:(?:(\d{1,4}):)?(\d{2}):(\d{2})[.,](\d{3})")
@@ -86,10 +89,17 @@ def _parse(text: str) -> Any:
     too_many(text.count("#EXTINF"))
     if text.count("#EXT-X-STREAM-INF") + text.count("#EXT-X-MEDIA:") > MAX_TRACKS:
         raise BadPlaylist(f"This playlist (HLS) names more than the {MAX_TRACKS} renditions that may be.")
+    _too_many_keys(text)
     try:
         return m3u8.loads(text)
     except Exception as error:  # The parser lets out whatever its conversions raise.
         raise BadPlaylist(BROKEN) from error
+
+
+def _too_many_keys(text: str) -> None:
+    keys = [line for line in text.splitlines() if "#EXT-X-KEY" in line or "#EXT-X-SESSION-KEY" in line]
+    if len(set(keys)) * (len(keys) + text.count("#EXTINF")) > MAX_KEY_SEARCHES:
+        raise BadPlaylist(f"This playlist (HLS) names {len(keys)} keys, more than can be read in time.")
 
 
 def _media(playlist: Any, kind: str, url: str) -> tuple[Track, ...]:
@@ -113,7 +123,7 @@ def _segments(playlist: Any, url: str) -> tuple[Segment, ...]:
     if playlist.is_i_frames_only:
         raise BadPlaylist("This playlist (HLS) has only still pictures, no video.")
     found: list[Segment] = []
-    time, run, behind = 0.0, 0, (url, 0)
+    time, run, behind, characters = 0.0, 0, (url, 0), 0
     ciphers: dict[tuple[str, str | None], Cipher] = {}
     inits: dict[int, Part | None] = {}
     first = _number(playlist.media_sequence)
@@ -125,6 +135,8 @@ def _segments(playlist: Any, url: str) -> tuple[Segment, ...]:
         run += bool(found) and (bool(segment.discontinuity) or skipped or _turned(before, segment))
         if not segment.gap_tag:
             where = absolute(url, segment.uri)
+            characters += len(where)
+            too_much(characters)
             part = _part(where, segment.byterange, behind, _cipher(segment.key, url, first + number, ciphers))
             behind = (where, part.stop or 0)
             section = segment.init_section

@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from cutaway_server.snippets.boxes import read_sidx, walk
-from cutaway_server.snippets.streams.segments import BROKEN, BadPlaylist, Part, Segment, absolute, checked, too_many
+from cutaway_server.snippets.streams.segments import (
+    BROKEN,
+    BadPlaylist,
+    Part,
+    Segment,
+    absolute,
+    checked,
+    too_long,
+    too_many,
+)
 
 _FIELD = re.compile(r"\$(?:(RepresentationID|Number|Time|Bandwidth)(?:%0(\d{1,2})d)?)?\$")
 
@@ -123,6 +132,7 @@ def inherited(above: Naming | None, element: Element) -> Naming | None:
 
 def filled(template: str, attributes: dict[str, str], **numbers: int) -> str:
     """A template with its fields filled in (ISO/IEC 23009-1, section 5.3.9.4.4)."""
+    too_long(template, attributes.get("id", ""))
 
     def fill(match: re.Match[str]) -> str:
         name, width = match[1], int(match[2] or 1)

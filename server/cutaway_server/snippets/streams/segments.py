@@ -14,10 +14,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from urllib.parse import urljoin
 
+from cutaway.protocol import MAX_URL_CHARACTERS
 from cutaway_server.errors import Fault
 
 MAX_TRACKS, MAX_SEGMENTS = 500, 50_000
 """What one playlist may list: 27 hours of segments of two seconds."""
+MAX_NAMED_CHARACTERS = 64 << 20
+"""What all URLs of one playlist may come to: a short manifest can name very many very long ones."""
 MAX_SECONDS = 7 * 24 * 3600.0
 MAX_HEIGHT = 720
 """Lines of the picture that is cut from, where there is a choice."""
@@ -215,13 +218,15 @@ def absolute(base: str, name: str) -> str:
     Raises
     ------
     BadPlaylist
-        It is no URL.
+        It is no URL, or longer than one may be.
     """
     try:
         # Plain file names, of which there are thousands, take a tenth of the time.
-        return _folder(base) + name if _PLAIN.fullmatch(name) else urljoin(base, name)
+        url = _folder(base) + name if _PLAIN.fullmatch(name) else urljoin(base, name)
     except ValueError:
         raise BadPlaylist(BROKEN) from None
+    too_long(url)
+    return url
 
 
 @lru_cache(64)
@@ -239,6 +244,30 @@ def too_many(count: int) -> None:
     """
     if count > MAX_SEGMENTS:
         raise BadPlaylist(f"This playlist names more than the {MAX_SEGMENTS} segments that may be.")
+
+
+def too_long(*texts: str) -> None:
+    """Refuse a URL that could not be fetched, or what one is made from.
+
+    Raises
+    ------
+    BadPlaylist
+        One is longer than a URL may be.
+    """
+    if any(len(text) > MAX_URL_CHARACTERS for text in texts):
+        raise BadPlaylist(f"This playlist names a URL longer than the {MAX_URL_CHARACTERS} characters that may be.")
+
+
+def too_much(characters: int) -> None:
+    """Refuse names that take more memory than any video's do.
+
+    Raises
+    ------
+    BadPlaylist
+        All of them together are longer than they may be.
+    """
+    if characters > MAX_NAMED_CHARACTERS:
+        raise BadPlaylist(f"This playlist's URLs come to more than the {MAX_NAMED_CHARACTERS >> 20} MiB that may be.")
 
 
 def _only_sound(track: Track) -> bool:
