@@ -24,7 +24,7 @@ BLACK_PRICE = 2.0
 """What the first second of black costs at a snippet's beginning or end."""
 ANCHOR_SECONDS = 4.0
 """A snippet this far from its moment shows something else."""
-HEAD_PRICE, ENCODE_PRICE = 0.3, 0.5
+HEAD_PRICE, ENCODE_PRICE = 0.1, 0.5
 """What encoding costs, however short: the head of a copy, or all."""
 SECONDS_OF_WORK = 6.0
 """So much work (seconds) costs as much as one good reason is worth."""
