@@ -30,19 +30,6 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
-
-
-@pytest.fixture
-def pass_(origin: Origin) -> Iterator[Pass]:
-    with OpenDoor(origin.policy, connect_seconds=1) as door, door.admit() as admitted:
-        yield admitted
-        door.wait_idle(admitted)  # nothing of a finished resolve stays open
-
-
-@pytest.fixture
 def opens(pass_: Pass, tmp_path: Path) -> Callable[..., RemoteFile]:
     def call(url: str, *, max_download: int = MIB, **options: float) -> RemoteFile:
         return resolve(url, pass_, scratch=tmp_path, max_download=max_download, **options)

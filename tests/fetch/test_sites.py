@@ -63,18 +63,6 @@ def workers() -> Iterator[OpenWorkers]:
         yield pool
 
 
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
-
-
-@pytest.fixture
-def pass_(origin: Origin) -> Iterator[Pass]:
-    with OpenDoor(origin.policy, connect_seconds=1) as door, door.admit() as admitted:
-        yield admitted
-
-
 def page(text: str, **more: Any) -> Resource:
     return Resource(text.encode(), content_type="text/html; charset=utf-8", ranges=False, **more)
 

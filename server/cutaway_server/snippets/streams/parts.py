@@ -66,7 +66,8 @@ class Parts:
         self._home = home
         self._fields = fields
         self._held = dict(held)
-        self._under_way: dict[Part, Future[bytes]] = {}
+        # By its bound, too: who waits for a key in a thread of the pool must not wait for an init that needs one.
+        self._under_way: dict[tuple[Part, int], Future[bytes]] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -104,10 +105,10 @@ class Parts:
     def _keep(self, part: Part, max_bytes: int) -> Future[bytes]:
         """Fetch a small part once, however many want it."""
         with self._lock:
-            if part in self._under_way:
-                return self._under_way[part]
+            if (part, max_bytes) in self._under_way:
+                return self._under_way[part, max_bytes]
             found: Future[bytes] = Future()
-            self._under_way[part] = found
+            self._under_way[part, max_bytes] = found
             if part in self._held:
                 found.set_result(self._held[part])
                 return found
