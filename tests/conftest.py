@@ -27,6 +27,14 @@ LEAK_SECONDS = 3.0
 """How long what a test has started may take to disappear."""
 
 
+@pytest.fixture(autouse=True, scope="session")
+def data_dir_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees, or changes, the articles of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUTAWAY_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture
 def io_loop() -> Iterator[IOLoop]:
     """pytest-tornado's fixture without its deprecated ``make_current``; fails when tasks are left."""

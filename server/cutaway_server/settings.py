@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
+import platformdirs
 from pydantic import ByteSize, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
@@ -100,6 +101,28 @@ class Settings(BaseSettings):
         description="folder in which each server keeps its temporary files, in one of its own "
         "(default: cutaway-<user id> in the system's)",
     )
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("cutaway"),
+        description="folder in which the articles are kept",
+    )
+    max_searches: int = Field(64, ge=1, description="searches that are worked on at once; more wait for their turn")
+    search_workers: int = Field(
+        max(2, _cores()),
+        ge=0,
+        le=512,
+        description="worker processes for searches; one more keeps the index; 0 turns search off",
+    )
+    search_seconds: float = Field(
+        30, gt=0, allow_inf_nan=False, description="longest time of a search, from its turn to its end"
+    )
+    hacker_news: bool = Field(False, description="also ask the Hacker News search (hn.algolia.com)")
+    hacker_news_url: str = Field("https://hn.algolia.com", description="where the Hacker News search is")
+    searxng_url: str = Field("", description="also ask this SearXNG instance, such as https://searx.example")
+    feed_minutes: float = Field(
+        30, ge=0, allow_inf_nan=False, description="time between two looks at a feed; 0 looks only when told to"
+    )
+    image_hours: float = Field(24, gt=0, allow_inf_nan=False, description="how long generated images are kept")
+    image_space: ByteSize = Field(ByteSize(512 * _MIB), ge=_MIB, description="space for generated images")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe messages logged")
     exit_with_parent: bool = Field(False, description="stop when standard input is closed")
 

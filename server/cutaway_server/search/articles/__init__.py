@@ -1,0 +1,1 @@
+"""Articles: where they come from, where they are kept, how they are found."""
