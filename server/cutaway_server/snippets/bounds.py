@@ -173,14 +173,14 @@ def _best(
         for b in _thinned(stretch, ends, due)
         if (score := _rate_end(stretch, b, spare_sentences)) is not None
     ]
+    times = [b for b, _ in stops]
     best: tuple[float, float, float] | None = None
     slack = max(TOLERANCE_SECONDS, (stretch.frame_seconds - (wish.max_seconds - wish.min_seconds)) / 2)
     for begin, start_score in begins:
         a = begin.at
-        for b, end_score in stops:
+        earliest = bisect_left(times, a + wish.min_seconds - slack)
+        for b, end_score in stops[earliest : bisect_right(times, a + wish.max_seconds + slack)]:
             length = b - a
-            if not wish.min_seconds - slack <= length <= wish.max_seconds + slack:
-                continue
             if begin.copied_from > max(a, b - LEAST_COPIED_SECONDS):
                 continue
             # Who sets a tight limit wants no longer ones; shorter ones are as good.
