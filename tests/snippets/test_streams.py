@@ -11,12 +11,15 @@ from pathlib import Path
 import av
 import pytest
 
+from cutaway_server.fetch.answers import FetchFailed
 from cutaway_server.fetch.guard import Policy
 from cutaway_server.snippets.streams.media import open_stream
+from cutaway_server.snippets.streams.parts import Parts
+from cutaway_server.snippets.streams.segments import Cipher, Part, Segment
 from servers import Canary, OpenDoor, Origin, Resource
 from snippets import film
 from snippets.films import Films
-from snippets.streams import JOINT, WRAPS_AT, Streams
+from snippets.streams import JOINT, KEY, WRAPS_AT, Streams
 from snippets.test_choice import whole_sentences
 from snippets.test_sources import ASKED, check_clips
 from snippets.watch import Answer, Watched, running
@@ -348,6 +351,22 @@ def test_a_wrong_key(strict: Watched, streams: Streams, wrong: bytes, words: str
     url = streams.serve(strict.origin, "hls_aes")
     strict.origin.serve("hls_aes/film.key", wrong)
     check_error(strict.ask(url), words)
+
+
+def test_an_init_that_is_also_the_key() -> None:
+    """Those who wait for the key keep all threads; the init, whose turn comes after theirs, gives it to nobody."""
+    with Origin() as origin, OpenDoor(origin.policy) as door, door.admit() as pass_:
+        both = Part(origin.serve("both", Resource(KEY, latency=0.05)))
+        cipher = Cipher(both.url, bytes(16))
+        parts = Parts(pass_, origin.url(""), (), {})
+        try:
+            asked = [parts.whole(Part(origin.serve(f"{n}", bytes(32)), cipher=cipher), 1000) for n in range(30)]
+            init = parts.init(Segment(0.0, 1.0, Part(origin.url("0")), init=both))
+            with pytest.raises(FetchFailed, match="cannot be decrypted"):
+                asked[0].result(SOON_SECONDS)
+            assert init.result(SOON_SECONDS) == KEY
+        finally:
+            parts.close()
 
 
 def test_segments_that_are_no_video(strict: Watched) -> None:

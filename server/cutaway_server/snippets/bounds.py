@@ -33,6 +33,8 @@ SENTENCE_LEAD_SECONDS = 1.0
 SENTENCE_TAIL_SECONDS = 0.8
 SENTENCE_TOLERANCE_SECONDS = 0.12
 TOLERANCE_SECONDS = 1e-6
+THINNED_SECONDS = 0.5
+"""The distance of end points that nothing else speaks for."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,10 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of a snippet, in seconds: the moment to show, the best length, and the limits."""
+    """What is asked of a snippet, in seconds: the moment to show, the best length, and the limits.
+
+    Limits that are nearer to each other than frames are kept to half a frame, since no whole number of frames may do.
+    """
 
     anchor: float
     length: float
@@ -118,8 +123,14 @@ def choose(stretch: Stretch, wish: Wish, *, encode_cost: float | None, spare_sen
     copies = _best(stretch, wish, begins, stretch.ends, spare_sentences)
     if encode_cost is not None and (copies is None or copies[0] < 0):
         price = ENCODE_PRICE + encode_cost * wish.length / SECONDS_OF_WORK
-        begins = [_Start(at, price, at) for at in _wanted_frames(stretch) or stretch.frames]
-        encoded = _best(stretch, wish, begins, stretch.frames, spare_sentences)
+
+        def at_one_of(frames: Sequence[float]) -> tuple[float, float, float] | None:
+            begins = [_Start(at, price, at) for at in frames]
+            return _best(stretch, wish, begins, stretch.frames, spare_sentences)
+
+        encoded = at_one_of(_wanted_frames(stretch) or stretch.frames)
+        if encoded is None and copies is None:
+            encoded = at_one_of(stretch.frames)
         if encoded and (copies is None or encoded[0] > copies[0]):
             return Bounds(encoded[1], encoded[2], copied=False)
     return Bounds(copies[1], copies[2], copied=True) if copies else None
@@ -155,16 +166,21 @@ def _best(
 ) -> tuple[float, float, float] | None:
     """The pair with the highest score, as (score, start, end)."""
     begins = [(s, score) for s in starts if (score := _rate_start(stretch, s.at, spare_sentences)) is not None]
+    tight = wish.max_seconds - wish.min_seconds < THINNED_SECONDS  # No other ends than these may do.
+    due = [s.at + length for s, _ in begins for length in (wish.min_seconds, wish.max_seconds) if tight]
     stops = [
-        (b, score) for b in _thinned(stretch, ends) if (score := _rate_end(stretch, b, spare_sentences)) is not None
+        (b, score)
+        for b in _thinned(stretch, ends, due)
+        if (score := _rate_end(stretch, b, spare_sentences)) is not None
     ]
+    times = [b for b, _ in stops]
     best: tuple[float, float, float] | None = None
+    slack = max(TOLERANCE_SECONDS, (stretch.frame_seconds - (wish.max_seconds - wish.min_seconds)) / 2)
     for begin, start_score in begins:
         a = begin.at
-        for b, end_score in stops:
+        earliest = bisect_left(times, a + wish.min_seconds - slack)
+        for b, end_score in stops[earliest : bisect_right(times, a + wish.max_seconds + slack)]:
             length = b - a
-            if not wish.min_seconds - TOLERANCE_SECONDS <= length <= wish.max_seconds + TOLERANCE_SECONDS:
-                continue
             if begin.copied_from > max(a, b - LEAST_COPIED_SECONDS):
                 continue
             # Who sets a tight limit wants no longer ones; shorter ones are as good.
@@ -227,13 +243,15 @@ def _rate_end(stretch: Stretch, at: float, spare_sentences: bool) -> float | Non
     return score
 
 
-def _thinned(stretch: Stretch, ends: Sequence[float]) -> list[float]:
-    """Few of many end points: those at boundaries, sentence ends and pauses, and one every half second."""
+def _thinned(stretch: Stretch, ends: Sequence[float], due: Sequence[float] = ()) -> list[float]:
+    """Few of many end points: those at boundaries, sentence ends, pauses and ``due`` times, and one every half
+    second."""
     if not ends:
         return []
-    wanted = [*stretch.boundaries, *stretch.pauses]
+    wanted = [*stretch.boundaries, *stretch.pauses, *due]
     wanted += [at for s in stretch.sentences for at in (s.start - 0.1, s.end + 0.15)]
-    wanted += [ends[0] + n / 2 for n in range(int((ends[-1] - ends[0]) * 2) + 1)] + [ends[-1]]
+    steps = int((ends[-1] - ends[0]) / THINNED_SECONDS) + 1
+    wanted += [ends[0] + n * THINNED_SECONDS for n in range(steps)] + [ends[-1]]
     chosen: set[float] = set()
     for at in wanted:
         n = bisect_right(ends, at + stretch.frame_seconds * 0.5)

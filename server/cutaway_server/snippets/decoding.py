@@ -22,7 +22,11 @@ def decoder_of(stream: av.VideoStream, *, threads: int = 2, **options: str) -> a
     """
     decoder = av.CodecContext.create(stream.codec_context.codec.name, "r")
     assert isinstance(decoder, av.VideoCodecContext)
-    decoder.extradata = stream.codec_context.extradata
+    source = stream.codec_context
+    decoder.extradata = source.extradata
+    # What some formats tell in the container only.
+    decoder.width, decoder.height, decoder.codec_tag = source.width, source.height, source.codec_tag
+    decoder.bits_per_coded_sample = source.bits_per_coded_sample
     decoder.thread_count = threads
     if threads > 1:
         decoder.thread_type = "AUTO"

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 MOST_FOR_SOUND, LEAST_FOR_SOUND = 128_000, 24_000
 """Bits per second."""
 
+LEAD_SECONDS = 0.002
+"""More than the rounding to the milliseconds of Matroska."""
+
 TO_LINEAR_LIGHT = "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709"
 """For the tone mapping, with BT.709's primaries; 100 cd/m2 is the white of ordinary video."""
 
@@ -61,10 +64,8 @@ def encode(
     try:
         kind = store(window, local)
         base = window.video_base
-        frame = window.frame_seconds
         seconds = float((end_ticks - start_ticks) * base)
-        # A quarter of a frame early, so that rounded timestamps fall on the right side.
-        skip = max(float((start_ticks - window.video[0].pts) * base) - frame / 4, 0.0)
+        skip = max(float((start_ticks - window.video[0].pts) * base) - _lead(window, start_ticks), 0.0)
         bits = int(max_bytes * 0.9 / seconds * 8)
         sound = max(min(MOST_FOR_SOUND, bits // 4), LEAST_FOR_SOUND) if window.audio_stream else 0
         command = [
@@ -77,9 +78,10 @@ def encode(
             frames = sum(start_ticks <= s.pts < end_ticks for s in window.video)
             rate = max(bits - sound, 20_000)
             command += [
-                *("-map", "0:v:0", "-vf", _filters(track, max_height)),
+                # Not -frames:v, which ends the sound as well when the last frame ends by the source's durations.
+                *("-map", "0:v:0", "-vf", f"trim=end_frame={frames + 2},{_filters(track, max_height)}"),
                 *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-threads", "2"),
-                *("-maxrate", str(rate), "-bufsize", str(rate), "-frames:v", str(frames + 2)),
+                *("-maxrate", str(rate), "-bufsize", str(rate)),
                 # Each frame keeps its own time: on the grid of an average rate, close ones would be dropped.
                 *("-fps_mode", "passthrough", "-enc_time_base", "demux"),
             ]
@@ -102,6 +104,13 @@ def encode(
     finally:
         local.unlink(missing_ok=True)
         complaints.unlink(missing_ok=True)
+
+
+def _lead(window: Window, start_ticks: int) -> float:
+    """How early (seconds) to begin, so that rounded timestamps fall on the right side: by so little that the sound,
+    which begins then, is heard in time, and not with the frame before."""
+    before = max((s.pts for s in window.video if s.pts < start_ticks), default=start_ticks)
+    return min(float((start_ticks - before) * window.video_base) / 2, LEAD_SECONDS)
 
 
 def store(window: Window, path: Path) -> str:
@@ -172,6 +181,7 @@ def _filters(track: VideoTrack, max_height: int | None) -> str:
     scale = f"scale=w='max(trunc(iw*({height})/ih/2)*2,2)':h='max(trunc(({height})/2)*2,2)'"
     deinterlace = ["bwdif=mode=send_frame:deint=interlaced"] if track.interlaced else []
     tone_map = [TO_LINEAR_LIGHT, "tonemap=hable:desat=0", "zscale=t=bt709:m=bt709:r=tv"] if track.hdr else []
-    # Not every container that a window is stored in keeps the shape of pixels.
-    shape = [f"setsar={Fraction(track.pixel_aspect).limit_denominator(1000)}"]
+    # Not every container that a window is stored in keeps the shape of pixels; they have been turned with the picture.
+    aspect = 1 / track.pixel_aspect if track.rotation % 180 else track.pixel_aspect
+    shape = [f"setsar={Fraction(aspect).limit_denominator(1000)}"]
     return ",".join([*shape, *deinterlace, "setpts=PTS-STARTPTS", scale, *tone_map, "format=yuv420p"])

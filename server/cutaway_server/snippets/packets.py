@@ -78,8 +78,10 @@ class Indexed(Packets):
         self._entries = stream.index_entries
         self._origin = origin
         self._size_bytes = size_bytes
-        first = self._entries[0].timestamp if len(self._entries) else 0
-        self._shift = _shift(stream, first)
+        # Pictures that an edit list hides may be as many as a GOP has; the priming of sound is short.
+        pictures = stream.type == "video"
+        firsts = (e.timestamp for e in self._entries if not (pictures and e.is_discard))
+        self._shift = _shift(stream, next(firsts, 0))
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 STRAY_SECONDS = 0.5
 """Sound that lies longer before the first keyframe is of no use."""
+LATE_SECONDS = 2.0
+"""How much later in the file than the picture sound may come; more is not waited for."""
 
 
 def window_spans(media: ContainerMedia, key: int, end: float) -> list[Span]:
@@ -72,6 +74,8 @@ def read_window(media: ContainerMedia, key: int, end: float) -> Window:
             raise media.file.failure from None
         window.at_end = True
     media.file.release()
+    if all(s.hidden for s in window.video):
+        window.video.clear()
     if media.reordered:
         order_pictures(window)
     return window
@@ -126,16 +130,18 @@ def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
     pending = {s.index for s in (media.video, media.audio) if s is not None}
     # After a seek, a fragmented MP4 may give a stray packet of another fragment first.
     earliest = float(media.index.keyframe_times[begin]) - STRAY_SECONDS
-    start: float | None = None
     total = 0
     for packet in media.container.demux(media.streams()):
         if packet.pts is None and media.reordered:
             packet.pts = packet.dts
         if packet.pts is None or not packet.size:
-            window.at_end |= not packet.size  # The demuxer's flush: the file is over.
+            # The demuxer's flush: the file is over.
+            window.at_end |= not packet.size and media.video.index in pending
             continue
         decoded = packet.dts if packet.dts is not None else packet.pts
         at = float(decoded * packet.time_base) - media.origin
+        if at >= end + LATE_SECONDS and media.video.index not in pending:  # The sound has ended before.
+            return
         if packet.stream is media.text:
             window.cues += _read_cue(media, packet)
             continue
@@ -143,18 +149,34 @@ def _demux(media: ContainerMedia, window: Window, key: int, end: float) -> None:
             continue
         if packet.stream is media.audio and at < earliest:
             continue
+        is_video = packet.stream is media.video
+        samples = window.video if is_video else window.audio
+        sample = Sample(packet, packet.pts, packet.duration or 0, packet.is_keyframe, packet.is_discard)
+        edited = _is_over(samples, sample, reordered=is_video)
+        if edited and not is_video:  # What is heard after it follows what was heard before.
+            continue
         total += packet.size
-        if at >= end or total > MAX_WINDOW_BYTES:
+        if (at >= end and not sample.hidden) or total > MAX_WINDOW_BYTES or edited:
             pending.discard(packet.stream.index)
-            if not pending or (packet.stream is media.video and total > MAX_WINDOW_BYTES):
+            if not pending or (is_video and total > MAX_WINDOW_BYTES):
                 return
             continue
-        sample = Sample(packet, packet.pts, packet.duration or 0, packet.is_keyframe)
-        if packet.stream is media.audio:
-            window.audio.append(sample)
-        elif start is not None or (packet.is_keyframe and (first is None or packet.pts >= first)):
-            start = at if start is None else start
-            window.video.append(sample)
+        if not is_video or samples or (packet.is_keyframe and (first is None or packet.pts >= first)):
+            samples.append(sample)
+
+
+def _is_over(samples: list[Sample], sample: Sample, *, reordered: bool) -> bool:
+    """Whether a part of an edit list is over with a sample.
+
+    Before the next part there is much that it hides, and times begin anew: what is only hidden is let go then. Where
+    packets are not in the order of showing, hidden ones may also follow the first that is shown.
+    """
+    shown = next((s.pts for s in samples if not s.hidden), None)
+    if shown is not None:
+        return sample.hidden and (not reordered or sample.pts > shown)
+    if samples and (sample.packet.dts or 0) < (samples[-1].packet.dts or 0):
+        samples.clear()
+    return False
 
 
 def _read_cue(media: ContainerMedia, packet: Packet) -> list[Cue]:

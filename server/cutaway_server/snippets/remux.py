@@ -41,12 +41,13 @@ def can_copy_audio(index: Index) -> bool:
 
 
 def shown(window: Window) -> list[Sample]:
-    """The window's video without leading pictures: those after the keyframe that are shown before it.
+    """The window's video without hidden pictures, and without leading ones: those after the keyframe that are shown
+    before it.
 
     They belong to the GOP before (open GOPs) and cannot be decoded here.
     """
     first = window.video[0].pts
-    return [s for s in window.video if s.pts >= first]
+    return [s for s in window.video if s.pts >= first and not s.hidden]
 
 
 def clean_ends(samples: list[Sample], *, at_end: bool) -> list[tuple[int, int]]:

@@ -24,6 +24,8 @@ class Sample:
     pts: int
     duration: int
     keyframe: bool
+    hidden: bool = False
+    """An edit list has it decoded but not shown."""
 
 
 @dataclass
