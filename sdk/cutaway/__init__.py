@@ -25,7 +25,7 @@ from .errors import (
     ServerStartError,
     Timeout,
 )
-from .streams import AsyncSnippetStream, SnippetStream
+from .snippets import AsyncSnippetStream, SnippetStream
 from .sync import Client
 from .values import Progress, Snippet
 

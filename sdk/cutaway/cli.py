@@ -27,7 +27,7 @@ from .display import Display
 from .embedded import embedded
 from .errors import CutawayError, InvalidRequest, ServerError, ServerNotInstalled
 from .filenames import without_controls
-from .streams import SnippetStream, read_message
+from .snippets import SnippetStream, read_message
 from .sync import Client
 from .values import Snippet
 

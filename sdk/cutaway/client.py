@@ -1,7 +1,7 @@
 """The asyncio client: from a URL or a file to a stream of snippets.
 
 What comes in are a server's address and, per stream, a video and a few wishes; what goes out is an
-:class:`~cutaway.streams.AsyncSnippetStream`. Requests are checked here, before anything is sent.
+:class:`~cutaway.snippets.AsyncSnippetStream`. Requests are checked here, before anything is sent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .connection import Limits, server_address, video_messages
 from .embedded import EmbeddedServer
 from .errors import InvalidRequest
 from .localfile import find_local_file, shared
-from .streams import AsyncSnippetStream, OnProgress
+from .snippets import AsyncSnippetStream, OnProgress
 
 __all__ = ["AsyncClient"]
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from .client import AsyncClient
 from .embedded import EmbeddedServer
 from .loop import background
-from .streams import OnProgress, SnippetStream
+from .snippets import OnProgress, SnippetStream
 
 __all__ = ["Client"]
 
