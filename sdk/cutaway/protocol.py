@@ -20,6 +20,9 @@ from msgspec import Meta, Struct
 MAX_URL_CHARACTERS = 8192
 """Longest ``video_url`` that a server looks at."""
 
+MAX_REQUEST_BYTES = 16 * 2**20
+"""Largest frame that a client may send on ``/ws/search``."""
+
 VIDEO_PATH = "/ws/video-snippets"
 SEARCH_PATH = "/ws/search"
 
