@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from . import protocol
@@ -42,7 +42,7 @@ class SummaryChunk:
     """
 
     text: str
-    so_far: str
+    so_far: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,14 @@ class AsyncGeneratedImage:
         self.url = url
         self.mime_type = mime_type
         self.by = by
-        self.data: _Bytes | None = None
+        self._data: _Bytes | None = None
         self._name = name
         self._fetch = fetch
+
+    @property
+    def data(self) -> _Bytes | None:
+        """Its bytes, when they have been fetched."""
+        return self._data
 
     async def bytes(self) -> _Bytes:
         """The image file; fetched from the server the first time.
@@ -60,9 +65,9 @@ class AsyncGeneratedImage:
         """
         if self.mime_type not in _SUFFIXES:
             raise ProtocolError(f"the server announced an image of the unknown type {self.mime_type[:60]!r}")
-        if self.data is None:
-            self.data = await self._fetch()
-        return self.data
+        if self._data is None:
+            self._data = await self._fetch()
+        return self._data
 
     async def save(self, path: str | os.PathLike[str] = ".") -> Path:
         """Write the image to disk; the file is complete or not there at all.
