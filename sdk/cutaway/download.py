@@ -63,7 +63,7 @@ async def download(address: str, path: str, mime_type: str, limits: Limits) -> b
     except TimeoutError as error:
         raise Timeout(f"{address} did not send the image within {DOWNLOAD_SECONDS:g} s") from error
     except StreamClosedError as error:
-        raise ConnectionLost(f"the connection to {address} broke while the image was fetched") from error
+        raise ConnectionLost(f"the connection to {address} ended before the image was complete") from error
     finally:
         stream.close()
     return answer.checked(address, mime_type)
@@ -79,7 +79,9 @@ async def _open(parts: SplitResult, address: str, limits: Limits) -> IOStream:
             timeout=limits.connect_timeout,
         )
     except Exception as error:  # as for WebSockets
-        raise explain(error, address, limits.connect_timeout) from error
+        cause = error.real_error if isinstance(error, StreamClosedError) else None
+        cause = cause if isinstance(cause, Exception) else error
+        raise explain(cause, address, limits.connect_timeout) from cause
 
 
 def _headers(parts: SplitResult) -> HTTPHeaders:
