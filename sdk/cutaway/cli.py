@@ -1,4 +1,4 @@
-"""The command line, ``cutaway``: snippets, search, serve, demo.
+"""The command line, ``cutaway``: snippets, search, serve, demo, articles.
 
 What comes in are arguments; what goes out are files, lines on stdout, live progress, and an exit status: 0
 for done, 1 for a failure (one line on stderr), 2 for wrong usage, 130 for Ctrl-C. Whatever happens, no
@@ -36,7 +36,7 @@ from .values import Snippet
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _IMAGES = Path("cutaway-images")
-_DEMO_TEXT = "how solar sails work"
+_DEMO_TEXT = "space telescopes"
 _CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
