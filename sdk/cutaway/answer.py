@@ -231,7 +231,8 @@ def _html(result: SearchResult[Any]) -> str:
         source = html.escape(result.search_entry_point)
         parts.append(f'<iframe sandbox="{allowed}" srcdoc="{source}" style="border:0;width:100%;height:4em"></iframe>')
     parts.append(articles_html(result.articles))
-    parts += [f'<div style="margin:.6em 0">{image_html(image)}</div>' for image in result.images]
+    images = "".join(map(image_html, result.images))
+    parts.append(f'<div style="display:flex;flex-wrap:wrap;gap:.6em;margin:.6em 0;max-width:60em">{images}</div>')
     parts += [f'<small style="opacity:.7">{_shown(caption)}</small><br>' for caption in result.captions]
     parts += [f"<div>⚠ {each.agent}: {_shown(each.message)}</div>" for each in result.errors]
     return "".join(parts)

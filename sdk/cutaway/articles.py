@@ -178,8 +178,11 @@ def link_html(url: str, text: str) -> str:
     return f'<a href="{html.escape(url)}" target="_blank" rel="noopener noreferrer">{text}</a>'
 
 
-def article_html(article: Article) -> str:
-    """A paragraph: number, title with its link, who and when, the description."""
+_TWO_LINES = ' style="display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden"'
+
+
+def article_html(article: Article, *, brief: bool = False) -> str:
+    """A paragraph: number, title with its link, the description (or two lines of it), who and when."""
     title = _shown(article.title) or "(without a title)"
     if (link := safe_link(article.url)) is not None:
         title = link_html(link, title)
@@ -187,7 +190,7 @@ def article_html(article: Article) -> str:
     facts += [counted(article.likes, "like"), counted(article.comments, "comment"), "".join(article.emojis)]
     facts += ["video"] if article.has_video else []
     about = " · ".join(_shown(fact) for fact in facts if fact)
-    description = f"<div>{_shown(article.description)}</div>" if article.description else ""
+    description = f"<div{_TWO_LINES * brief}>{_shown(article.description)}</div>" if article.description else ""
     return (
         f'<div style="margin:.6em 0;max-width:50em"><small style="opacity:.6">[{article.number}]</small> '
         f'<b>{title}</b>{description}<small style="opacity:.7">{about}</small></div>'
@@ -196,7 +199,7 @@ def article_html(article: Article) -> str:
 
 def articles_html(articles: Sequence[Article]) -> str:
     """Paragraphs, one below the other."""
-    return "".join(map(article_html, articles)) or "<i>no articles</i>"
+    return "".join(article_html(article, brief=True) for article in articles) or "<i>no articles</i>"
 
 
 def counted(number: int, noun: str) -> str:

@@ -172,15 +172,15 @@ def demo(video: str | None, out: Path, server: str | None, **wishes: Any) -> Non
         with _client(server, display, data_dir=articles) as client:
             _save_all(client.snippets(video, on_progress=display.progress, **wishes), out, display)
             text = _DEMO_TEXT if server is None else None
-            what = f"A search in the sample articles, cutaway search {text}" if text else f"The front page of {server}"
-            display.note(f"\nThe snippets are in {out}{os.sep}. {what}:\n")
+            where = f"In the sample articles, cutaway search {text}" if text else f"The front page of {server}"
+            display.note(f"\nThe snippets are in {out}{os.sep}.\n\n{where}:\n")
             show_answer(client.search(text), out, display)
         display.note(
             "\nWhat to try next:\n"
-            "  cutaway snippets https://...      the moments of a video of yours; see --help\n"
-            "  cutaway articles add https://...  a feed to search in; then cutaway search TEXT\n"
-            "  cutaway serve                     a server that stays, for browsers, notebooks and programs\n"
-            "  >>> import cutaway                the same in Python: help(cutaway)"
+            "  cutaway snippets https://...   the moments of a video of yours; see --help\n"
+            "  cutaway articles add FEED_URL  articles of your own for cutaway search\n"
+            "  cutaway serve                  a server for browsers, notebooks and programs\n"
+            "  >>> import cutaway             the same in Python: help(cutaway)"
         )
 
 

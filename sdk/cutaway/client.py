@@ -164,7 +164,7 @@ class AsyncClient:
         text : str or None
             What to look for. Without it and an image: the front page, or a lucky dip.
         image : path, bytes, file, PIL image or None
-            A PNG, JPEG, GIF or WebP of at most 11 MiB to look for: the path of a file, its bytes, a file that is
+            A PNG, JPEG, GIF or WebP of at most 10 MiB to look for: the path of a file, its bytes, a file that is
             open for reading bytes, a PIL image, or text with a ``data:`` URL or base64.
         source : str
             ``"home"`` ranks by relevance; ``"stumber"`` surprises, differently every time.
@@ -273,14 +273,12 @@ def check_search(text: str | None, image: ImageInput | None, source: str) -> pro
     """
     encoded = None if image is None else encode_image(image)
     request = _convert({"text": text, "image": encoded, "source": source}, protocol.SearchRequest)
+    if text is not None and len(text) > protocol.MAX_TEXT_CHARACTERS:
+        raise InvalidRequest(f"the text has {len(text):,} characters; {protocol.MAX_TEXT_CHARACTERS:,} are allowed")
     try:
-        size_bytes = len(protocol.encode_request(request))
+        protocol.encode_request(request)
     except UnicodeEncodeError:
         raise InvalidRequest("the text holds half a character (a lone surrogate), which cannot be sent") from None
-    if size_bytes > protocol.MAX_REQUEST_BYTES:
-        raise InvalidRequest(
-            f"the request has {size_bytes / 2**20:.1f} MiB; {protocol.MAX_REQUEST_BYTES // 2**20} are allowed"
-        )
     return request
 
 

@@ -1,7 +1,7 @@
 """The image of a search request: from what a program or a notebook has at hand to what goes on the wire.
 
 What comes in is a path, bytes, an open file, a PIL image, a ``data:`` URL or base64; what goes out is base64 of a
-PNG, JPEG, GIF or WebP that fits into a request. Nothing is decoded here but the first bytes, which tell the type.
+PNG, JPEG, GIF or WebP that is not too large. Nothing is decoded here but the first bytes, which tell the type.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, TypeAlias, runtime_checkable
 
 from .errors import InvalidRequest
-
-MAX_IMAGE_BYTES = 11 * 2**20
-"""A request is a frame of at most 16 MiB, in which an image is base64: a third larger."""
+from .protocol import MAX_IMAGE_BYTES
 
 _NAMES = "PNG, JPEG, GIF or WebP"
 _BASE64_STARTS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")

@@ -182,7 +182,7 @@ def image_html(image: AsyncGeneratedImage | GeneratedImage) -> str:
     if content is None:
         return f"<i>{html.escape(without_controls(f'{image!r}: {reason}'))}</i>"
     data = base64.b64encode(content).decode()
-    return f'<img src="data:{image.mime_type};base64,{data}" alt="" style="max-width:512px;border-radius:4px">'
+    return f'<img src="data:{image.mime_type};base64,{data}" alt="" style="max-width:320px;border-radius:4px">'
 
 
 def _repr(image: AsyncGeneratedImage | GeneratedImage) -> str:

@@ -20,8 +20,10 @@ from msgspec import Meta, Struct
 MAX_URL_CHARACTERS = 8192
 """Longest ``video_url`` that a server looks at."""
 
-MAX_REQUEST_BYTES = 16 * 2**20
-"""Largest frame that a client may send on ``/ws/search``."""
+MAX_TEXT_CHARACTERS = 10_000
+"""Longest ``text`` of a search that a server looks at."""
+MAX_IMAGE_BYTES = 10 * 2**20
+"""Largest ``image`` of a search that a server looks at, decoded."""
 
 VIDEO_PATH = "/ws/video-snippets"
 SEARCH_PATH = "/ws/search"

@@ -130,7 +130,7 @@ class Client:
         text : str or None
             What to look for. Without it and an image: the front page, or a lucky dip.
         image : path, bytes, file, PIL image or None
-            A PNG, JPEG, GIF or WebP of at most 11 MiB to look for: the path of a file, its bytes, a file that is
+            A PNG, JPEG, GIF or WebP of at most 10 MiB to look for: the path of a file, its bytes, a file that is
             open for reading bytes, a PIL image, or text with a ``data:`` URL or base64.
         source : str
             ``"home"`` ranks by relevance; ``"stumber"`` surprises, differently every time.
