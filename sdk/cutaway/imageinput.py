@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -102,17 +103,21 @@ def _from_base64(text: str) -> bytes:
 
 def _from_pil(image: PILImage) -> bytes:
     # In its own format if it has one, because a photo as PNG is ten times as large; with its EXIF, whose
-    # description is something to search for.
+    # description is something to search for. JPEG takes what PNG does not: other modes, and photos of any size.
     kind = image.format if image.format in ("PNG", "JPEG", "GIF", "WEBP") else "PNG"
-    exif = image.info.get("exif", b"")
-    for each in (image, None):
-        buffer = io.BytesIO()
-        try:
-            (each or image.convert("RGB")).save(buffer, format=kind, exif=exif)
-            return buffer.getvalue()
-        except (OSError, ValueError) as error:  # a mode that the format does not have, such as CMYK in a PNG
-            complaint = error
-    raise InvalidRequest(f"the image cannot be encoded: {complaint}")
+    with contextlib.suppress(OSError, ValueError):
+        if len(content := _saved(image, kind)) <= MAX_IMAGE_BYTES:
+            return content
+    try:
+        return _saved(image.convert("RGB"), "JPEG")
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"the image cannot be encoded: {error}") from error
+
+
+def _saved(image: PILImage, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, exif=image.info.get("exif", b""))
+    return buffer.getvalue()
 
 
 def _is_image(content: bytes) -> bool:

@@ -104,7 +104,7 @@ class FakeServer:
 
     def routes(self) -> list[Any]:
         """What is served."""
-        return [(protocol.VIDEO_PATH, _Handler, {"fake": self})]
+        return [(protocol.VIDEO_PATH, VideoPlayer, {"fake": self})]
 
     def encode(self, message: Any) -> bytes:
         """The frame of a message."""
@@ -204,7 +204,9 @@ class Player(WebSocketHandler):
         self.task.cancel()
 
 
-class _Handler(Player):
+class VideoPlayer(Player):
+    """Plays the server's script, then says goodbye."""
+
     async def play(self, script: Iterable[Any]) -> bool:
         if played := await super().play(script):
             self.close(1000)

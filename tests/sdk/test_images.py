@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -206,9 +207,14 @@ def test_a_pil_image_keeps_its_format_and_what_was_written_into_it() -> None:
     with Image.open(io.BytesIO(sent(opened))) as received:
         assert received.format == "JPEG"
         assert received.getexif()[0x010E] == "a comet over the sea"
-    for mode in ("RGBA", "CMYK", "F", "1"):
+    for mode, kind in (("RGBA", "PNG"), ("1", "PNG"), ("CMYK", "JPEG"), ("F", "JPEG")):
         with Image.open(io.BytesIO(sent(Image.new(mode, (8, 8))))) as received:
-            assert (received.format, received.size) == ("PNG", (8, 8))
+            assert (received.format, received.size) == (kind, (8, 8))
+    noise = Image.frombytes("RGB", (2000, 2000), random.Random(1).randbytes(12_000_000))
+    with Image.open(io.BytesIO(sent(noise))) as received:  # 12 MB as PNG
+        assert (received.format, received.size) == ("JPEG", (2000, 2000))
+    with pytest.raises(cutaway.InvalidRequest, match="cannot be encoded"):
+        sent(Image.new("F", (70_000, 1)))  # PNG has no such mode, JPEG no such width
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from .fake_search import (
     refused,
     summary_done,
 )
-from .fake_server import Abort, Hang
+from .fake_server import URL, Abort, Hang, VideoPlayer, complete, snippet
 from .test_cli import CUTAWAY, _start, run
 
 LINK = re.compile(r"\x1b\]8;[^;]*;([^\x1b]*)\x1b\\")
@@ -283,6 +283,26 @@ def test_on_a_terminal_strangers_write_only_text(tmp_path: Path) -> None:
     assert set(LINK.findall(output)) == set()
     assert "[red]]0;pwned[/] x" in " ".join(visible(output))
     assert [path.name for path in (tmp_path / "cutaway-images").iterdir()] == ["[red]]0;pwned[ - ] x.png"]
+
+
+class _Both(FakeSearch):
+    """The script is that of a video; searches have the answers."""
+
+    def routes(self) -> list[Any]:
+        return [*super().routes(), (protocol.VIDEO_PATH, VideoPlayer, {"fake": self})]
+
+
+def test_the_demo_shows_both_services_and_what_to_try_next(tmp_path: Path) -> None:
+    video = [protocol.encode_video(message).decode() for message in (snippet(1), complete())]
+    with _Both(*video, answers=[ANSWER]) as server:
+        shown = run("demo", URL, "--server", server.url, cwd=tmp_path)
+        assert server.requests == [protocol.SearchRequest()]
+    assert shown.returncode == 0, shown.stderr
+    assert "Moment 1  cutaway-demo/Moment 1.mp4\n1. Article 1\n" in shown.stdout
+    assert "\nSummary\nComets have tails [1]." in shown.stdout
+    assert sorted(path.name for path in (tmp_path / "cutaway-demo").iterdir()) == ["Moment 1.mp4", "image.png"]
+    for words in ("front page", "cutaway snippets", "cutaway articles add", "cutaway serve", "import cutaway"):
+        assert words in shown.stderr
 
 
 def test_in_help_the_choices_are_explained() -> None:
