@@ -91,7 +91,7 @@ def snippets(video: str, out: Path | None, as_json: bool, server: str | None, **
     after what happens in it; no file is ever overwritten.
     """
     check_request(video, **wishes)  # before a server is started for nothing
-    with Display(lines=not as_json) as display, _client(server, display) as client:
+    with Display(lines=not as_json) as display, _client(server, display, search_workers=0) as client:
         stream = client.snippets(video, on_progress=display.progress, **wishes)
         if as_json:
             _print_snippets(stream, out, display)
@@ -135,7 +135,7 @@ def search(
     """
     text = " ".join(words) or None
     check_search(text, image, source)  # before a server is started for nothing
-    with Display(lines=not as_json) as display, _client(server, display) as client:
+    with Display(lines=not as_json) as display, _client(server, display, workers=1) as client:
         stream = client.search(text, image, source)
         if as_json:
             print_messages(stream, out, display)
@@ -206,11 +206,14 @@ def serve(arguments: tuple[str, ...]) -> None:
 
 @contextlib.contextmanager
 def _client(server: str | None, display: Display, **settings: Any) -> Iterator[Client]:
-    """A client of a server; ``settings`` are for one that is started because there is none."""
+    """A client of a server; ``settings`` are for one that is started because there is none.
+
+    Such a server lives for seconds: too short to look for news in feeds.
+    """
     with contextlib.ExitStack() as stack:
         if server is None:
             display.stage("starting a server")
-            client = Client(stack.enter_context(embedded(**settings)))
+            client = Client(stack.enter_context(embedded(feed_minutes=0, **settings)))
         else:
             client = Client(server)
         display.stage("asking the server")
