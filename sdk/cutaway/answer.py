@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -42,7 +42,14 @@ class SummaryChunk:
     """
 
     text: str
-    so_far: str = field(repr=False)
+    _pieces: Sequence[str] = field(repr=False, compare=False)
+    """All pieces of the answer, those to come included: a copy of the beginning in each would be quadratic."""
+    _count: int = field(repr=False)
+
+    @property
+    def so_far(self) -> str:
+        """The summary up to here, this piece included."""
+        return "".join(self._pieces[: self._count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +182,7 @@ class Answer:
         self._query = query
         self._make_image = make_image
         self._articles = 0
-        self._summary = ""
+        self._pieces: list[str] = []
         self.messages: list[protocol.SearchMessage] = []
         self.events: list[SearchEvent[AsyncGeneratedImage]] = []
         self.refusal: ServerError | None = None
@@ -189,10 +196,10 @@ class Answer:
                 self.events += [read_article(number, item) for number, item in enumerate(items, self._articles + 1)]
                 self._articles += len(items)
             case protocol.SummaryChunk(text=text):
-                self._summary += text
-                self.events.append(SummaryChunk(text, self._summary))
+                self._pieces.append(text)
+                self.events.append(SummaryChunk(text, self._pieces, len(self._pieces)))
             case protocol.SummaryDone(by=by, search_entry_point=entry_point):
-                self.events.append(SummaryDone(self._summary, by, entry_point))
+                self.events.append(SummaryDone("".join(self._pieces), by, entry_point))
             case protocol.Image():
                 self.events.append(self._make_image(message))
             case protocol.ImageText(text=text, by=by):
@@ -210,11 +217,12 @@ class Answer:
         def of(kind: type[T]) -> Iterator[T]:
             return (event for event in self.events if isinstance(event, kind))
 
-        done = next(of(SummaryDone), SummaryDone(self._summary))
+        summary = "".join(self._pieces)
+        done = next(of(SummaryDone), SummaryDone(summary))
         return SearchResult(
             query=self._query,
             articles=Articles(of(Article)),
-            summary=self._summary,
+            summary=summary,
             images=tuple(of(AsyncGeneratedImage)),
             captions=tuple(caption.text for caption in of(ImageCaption)),
             errors=tuple(of(AgentFailed)),

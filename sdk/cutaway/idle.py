@@ -24,6 +24,8 @@ MAX_IDLE = 4
 IDLE_SECONDS = 60.0
 MAX_ANSWER_BYTES = 16 * 2**20
 """Far more than 24 articles and a summary; a stream keeps its whole answer, so there must be an end."""
+_MESSAGE_BYTES = 1000
+"""What a message weighs at least, as objects in memory."""
 
 
 class IdleSockets:
@@ -122,7 +124,7 @@ def _decoder() -> Callable[[str | bytes], protocol.SearchMessage]:
 
     def decode(frame: str | bytes) -> protocol.SearchMessage:
         nonlocal taken
-        taken += len(frame)
+        taken += max(len(frame), _MESSAGE_BYTES)
         if taken > MAX_ANSWER_BYTES:
             raise ProtocolError(f"the server's answer to one search exceeds {MAX_ANSWER_BYTES // 2**20} MiB")
         return protocol.decode_search(frame)

@@ -52,7 +52,8 @@ def test_events_come_in_order_as_soon_as_they_are_there() -> None:
         *(SummaryChunk, ImageCaption, SummaryDone),
     ]
     assert [event.number for event in events if isinstance(event, Article)] == [1, 2, 3]
-    assert events[5] == SummaryChunk("Some have two [3].", "Comets have tails [1]. Some have two [3].")
+    assert (events[2].text, events[2].so_far) == ("Comets have tails [1]. ", "Comets have tails [1]. ")
+    assert (events[5].text, events[5].so_far) == ("Some have two [3].", "Comets have tails [1]. Some have two [3].")
     assert events[6:] == [ImageCaption("A drawn card.", "local"), SummaryDone(events[5].so_far, "local")]
 
 
@@ -161,9 +162,10 @@ def test_the_answer_is_taken_in_while_the_consumer_takes_its_time() -> None:
         assert server.handshakes == 1
 
 
-def test_an_endless_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cutaway.idle.MAX_ANSWER_BYTES", 10_000)
-    with FakeSearch(*[chunk("words " * 100) for _ in range(100)], done()) as server:
+@pytest.mark.parametrize("text", ["", "words " * 1000])
+def test_an_endless_answer_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cutaway.idle.MAX_ANSWER_BYTES", 50_000)
+    with FakeSearch(*[chunk(text) for _ in range(100)], done()) as server:
 
         async def main() -> None:
             async with AsyncClient(server.url) as client:
@@ -175,6 +177,21 @@ def test_an_endless_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- what fails ---------------------------------------------------------------------------------------------
+
+
+def test_a_summary_of_many_pieces_is_kept_once() -> None:
+    pieces = [f"{number:0500} " for number in range(10_000)]
+    with FakeSearch(*map(chunk, pieces), summary_done(), done()) as server:
+
+        async def main() -> None:
+            async with AsyncClient(server.url) as client:
+                stream = client.search()
+                result = await stream.result()
+                assert result.summary == "".join(pieces)
+                events = await everything(stream)
+                assert events[4999].so_far == "".join(pieces[:5000])  # 12 GB, if each event held its own
+
+        run(main())
 
 
 def test_a_refused_request_is_an_error_at_the_end_of_each_iteration_and_keeps_the_socket() -> None:

@@ -285,6 +285,14 @@ def test_on_a_terminal_strangers_write_only_text(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "cutaway-images").iterdir()] == ["[red]]0;pwned[ - ] x.png"]
 
 
+def test_without_a_server_one_is_started_for_the_call(tmp_path: Path) -> None:
+    shown = run("search", "bees in winter", cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("1. What happens in a beehive in winter\n")
+    assert "[1]" in shown.stdout.partition("\nSummary\n")[2]
+    assert (tmp_path / "cutaway-images" / "bees in winter.png").exists()
+
+
 class _Both(FakeSearch):
     """The script is that of a video; searches have the answers."""
 
