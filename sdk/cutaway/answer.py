@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from . import protocol
-from .articles import Article, Articles, articles_html, counted, link_html, read_article, safe_link
+from .articles import Article, Articles, articles_html, counted, escaped, link_html, read_article, safe_link
 from .errors import ServerError
-from .filenames import without_controls
 from .images import AsyncGeneratedImage, GeneratedImage, image_html
 
 if TYPE_CHECKING:
@@ -241,8 +240,8 @@ def _html(result: SearchResult[Any]) -> str:
     parts.append(articles_html(result.articles))
     images = "".join(map(image_html, result.images))
     parts.append(f'<div style="display:flex;flex-wrap:wrap;gap:.6em;margin:.6em 0;max-width:60em">{images}</div>')
-    parts += [f'<small style="opacity:.7">{_shown(caption)}</small><br>' for caption in result.captions]
-    parts += [f"<div>⚠ {each.agent}: {_shown(each.message)}</div>" for each in result.errors]
+    parts += [f'<small style="opacity:.7">{escaped(caption)}</small><br>' for caption in result.captions]
+    parts += [f"<div>⚠ {each.agent}: {escaped(each.message)}</div>" for each in result.errors]
     return "".join(parts)
 
 
@@ -253,9 +252,5 @@ def _summary_html(result: SearchResult[Any]) -> str:
         link = links.get(marker[1])
         return link_html(link, marker[0]) if link else marker[0]
 
-    paragraphs = (_MARKER.sub(linked, _shown(line)) for line in result.summary.splitlines() if line.strip())
+    paragraphs = (_MARKER.sub(linked, escaped(line)) for line in result.summary.splitlines() if line.strip())
     return "".join(f'<p style="max-width:50em">{paragraph}</p>' for paragraph in paragraphs)
-
-
-def _shown(text: str) -> str:
-    return html.escape(without_controls(text))

@@ -183,14 +183,14 @@ _TWO_LINES = ' style="display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orien
 
 def article_html(article: Article, *, brief: bool = False) -> str:
     """A paragraph: number, title with its link, the description (or two lines of it), who and when."""
-    title = _shown(article.title) or "(without a title)"
+    title = escaped(article.title) or "(without a title)"
     if (link := safe_link(article.url)) is not None:
         title = link_html(link, title)
     facts = [article.author, article.site, "" if article.published is None else f"{article.published:%Y-%m-%d}"]
     facts += [counted(article.likes, "like"), counted(article.comments, "comment"), "".join(article.emojis)]
     facts += ["video"] if article.has_video else []
-    about = " · ".join(_shown(fact) for fact in facts if fact)
-    description = f"<div{_TWO_LINES * brief}>{_shown(article.description)}</div>" if article.description else ""
+    about = " · ".join(escaped(fact) for fact in facts if fact)
+    description = f"<div{_TWO_LINES * brief}>{escaped(article.description)}</div>" if article.description else ""
     return (
         f'<div style="margin:.6em 0;max-width:50em"><small style="opacity:.6">[{article.number}]</small> '
         f'<b>{title}</b>{description}<small style="opacity:.7">{about}</small></div>'
@@ -207,5 +207,6 @@ def counted(number: int, noun: str) -> str:
     return "" if number == 0 else f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _shown(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text of strangers as HTML: one line without control characters."""
     return html.escape(without_controls(text))

@@ -23,11 +23,11 @@ import click
 import msgspec
 
 from . import __version__, protocol
-from .client import check_request, check_search, check_wishes
 from .display import Display
 from .embedded import embedded
 from .errors import CutawayError, InvalidRequest, ServerError, ServerNotInstalled
 from .filenames import without_controls
+from .request import check_request, check_search, check_wishes
 from .results import print_messages, show_answer
 from .snippets import SnippetStream, read_message
 from .sync import Client

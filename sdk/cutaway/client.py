@@ -1,21 +1,20 @@
 """The asyncio client: from a video to a stream of snippets, from a question to a stream of answers.
 
 What comes in are a server's address and, per stream, what is wanted; what goes out is an
-:class:`~cutaway.AsyncSnippetStream` or an :class:`~cutaway.AsyncSearchStream`. Requests are checked here, before
-anything is sent.
+:class:`~cutaway.AsyncSnippetStream` or an :class:`~cutaway.AsyncSearchStream`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
@@ -26,18 +25,14 @@ from .download import download, http_url
 from .embedded import EmbeddedServer
 from .errors import InvalidRequest
 from .idle import IdleSockets, search_messages
-from .imageinput import ImageInput, encode_image
+from .imageinput import ImageInput
 from .images import AsyncGeneratedImage
-from .localfile import find_local_file, shared
+from .localfile import shared
+from .request import check_request, check_search
 from .search import AsyncSearchStream
 from .snippets import AsyncSnippetStream, OnProgress
 
 __all__ = ["AsyncClient"]
-
-T = TypeVar("T")
-
-_WEB_URL = re.compile(r"(?i)https?://[^/?#\s]")
-_FIELD = re.compile(r"(?P<what>.*) - at `\$\.(?P<field>\w+)`")
 
 
 class AsyncClient:
@@ -196,7 +191,7 @@ class AsyncClient:
                 message.mime_type,
                 message.by,
                 text or "",
-                lambda: download(server, message.path, message.mime_type, limits),
+                partial(download, server, message.path, message.mime_type, limits),  # unlike a lambda, it pickles
             )
 
         stream = AsyncSearchStream(
@@ -228,73 +223,6 @@ class AsyncClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._server}>"
-
-
-def check_request(
-    url: str | os.PathLike[str], **wishes: int | float | None
-) -> tuple[protocol.SnippetRequest, Path | None]:
-    """The request for a video, and the local file if it is one; its URL is then still to be filled in.
-
-    Raises
-    ------
-    InvalidRequest
-        In the words of the caller's parameters.
-    """
-    file = find_local_file(url)
-    video_url = os.fspath(url) if file is None else ""
-    if file is None and not _WEB_URL.match(video_url):
-        raise InvalidRequest(f"{video_url[:200]!r} is neither an http(s) URL nor a file")
-    if len(video_url) > protocol.MAX_URL_CHARACTERS:
-        raise InvalidRequest(f"the URL has {len(video_url):,} characters; {protocol.MAX_URL_CHARACTERS:,} are allowed")
-    return check_wishes(video_url, **wishes), file
-
-
-def check_wishes(video_url: str = "", **wishes: int | float | None) -> protocol.SnippetRequest:
-    """The request for a video whose URL is not known yet, or is checked already.
-
-    Raises
-    ------
-    InvalidRequest
-        In the words of the caller's parameters.
-    """
-    # Progress is asked for even if nobody looks: each message restarts gap_timeout. It is no heartbeat, though: a
-    # request that waits in line, or for one long cut, is silent for minutes.
-    values = {**wishes, "video_url": video_url, "progress": True}
-    return _convert(values, protocol.SnippetRequest)
-
-
-def check_search(text: str | None, image: ImageInput | None, source: str) -> protocol.SearchRequest:
-    """The request for a search, its image read.
-
-    Raises
-    ------
-    InvalidRequest
-        In the words of the caller's parameters.
-    """
-    encoded = None if image is None else encode_image(image)
-    request = _convert({"text": text, "image": encoded, "source": source}, protocol.SearchRequest)
-    if text is not None and len(text) > protocol.MAX_TEXT_CHARACTERS:
-        raise InvalidRequest(f"the text has {len(text):,} characters; {protocol.MAX_TEXT_CHARACTERS:,} are allowed")
-    try:
-        protocol.encode_request(request)
-    except UnicodeEncodeError:
-        raise InvalidRequest("the text holds half a character (a lone surrogate), which cannot be sent") from None
-    return request
-
-
-def _convert(values: dict[str, Any], kind: type[T]) -> T:
-    try:
-        return msgspec.convert(values, kind)
-    except msgspec.ValidationError as error:
-        if found := _FIELD.match(str(error)):
-            what = found["what"].lower().replace("`", "")
-            raise InvalidRequest(f"{found['field']}={_short(values[found['field']])}: {what}") from None
-        raise InvalidRequest(str(error)) from None
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 async def _messages(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import pickle
 import random
 import socket
 import time
@@ -141,6 +142,18 @@ def test_they_are_saved_under_the_name_of_the_search(tmp_path: Path) -> None:
         assert len(server.fetched) == 1
         assert client.search().result().images[0].save(tmp_path).name == "image.png"
         assert repr(found) == "<GeneratedImage image/png (2 kB)>"
+
+
+def test_a_result_survives_pickling() -> None:
+    with FakeSearch(*ANSWER) as server, Client(server.url) as client:
+        result = client.search("comets").result()
+        copy = pickle.loads(pickle.dumps(result))
+        assert copy.articles == result.articles
+        assert isinstance(copy.articles, cutaway.Articles)
+        assert copy.images[0].bytes() == PNG
+        assert pickle.loads(pickle.dumps(copy)).images[0].data == PNG
+        events = list(client.search())
+        assert pickle.loads(pickle.dumps(events))[:3] == events[:3]
 
 
 def test_in_a_notebook_the_blocking_one_shows_itself() -> None:
