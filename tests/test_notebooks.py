@@ -46,3 +46,8 @@ def test_first_steps(tmp_path: Path, sample: Path) -> None:
     assert "<img" in pictures[0]["text/html"]
     assert "video/mp4" not in json.dumps(shown)
     assert len(list((tmp_path / "cutaway-demo").glob("*.mp4"))) == 2
+    assert "\n1 Space telescopes that see what eyes cannot https://" in printed
+    (found,) = [data["text/html"] for data in shown if "<SearchResult " in data["text/plain"]]
+    assert ">[1]</a>" in found  # the summary, with its markers
+    assert "data:image/png;base64," in found
+    assert len(list((tmp_path / "cutaway-demo").glob("*.png"))) == 1

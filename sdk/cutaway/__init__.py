@@ -1,9 +1,11 @@
-"""Cutaway: the moments that matter, streamed as short MP4 snippets out of any video.
+"""Cutaway: the moments that matter, streamed: snippets out of any video, and search with summary and images.
 
 >>> import cutaway
 >>> with cutaway.embedded() as server, cutaway.Client(server) as client:  # doctest: +SKIP
 ...     for snippet in client.snippets("https://example.com/talk.mp4"):
 ...         print(snippet.title, snippet.save("highlights/"))
+...     for article in client.search("solar sails").articles:
+...         print(article.number, article.title, article.url)
 
 :class:`Client` is for scripts and notebooks, :class:`AsyncClient` the same for asyncio; both talk to a server
 that runs somewhere (``cutaway serve``) or to one that :func:`embedded` starts. What can go wrong is one tree
@@ -12,6 +14,8 @@ of errors under :class:`CutawayError`. The messages on the wire are in :mod:`cut
 
 from importlib.metadata import version as _version
 
+from .answer import AgentFailed, ImageCaption, SearchResult, SummaryChunk, SummaryDone
+from .articles import Article, Articles
 from .client import AsyncClient
 from .embedded import EmbeddedServer, embedded
 from .errors import (
@@ -25,28 +29,41 @@ from .errors import (
     ServerStartError,
     Timeout,
 )
-from .streams import AsyncSnippetStream, SnippetStream
+from .images import AsyncGeneratedImage, GeneratedImage
+from .search import AsyncSearchStream, SearchStream
+from .snippets import AsyncSnippetStream, SnippetStream
 from .sync import Client
 from .values import Progress, Snippet
 
 __version__ = _version("cutaway")
 
 __all__ = [
+    "AgentFailed",
+    "Article",
+    "Articles",
     "AsyncClient",
+    "AsyncGeneratedImage",
+    "AsyncSearchStream",
     "AsyncSnippetStream",
     "Client",
     "ConnectError",
     "ConnectionLost",
     "CutawayError",
     "EmbeddedServer",
+    "GeneratedImage",
+    "ImageCaption",
     "InvalidRequest",
     "Progress",
     "ProtocolError",
+    "SearchResult",
+    "SearchStream",
     "ServerError",
     "ServerNotInstalled",
     "ServerStartError",
     "Snippet",
     "SnippetStream",
+    "SummaryChunk",
+    "SummaryDone",
     "Timeout",
     "__version__",
     "embedded",

@@ -1,4 +1,4 @@
-"""The command line, ``cutaway``: snippets, serve, demo.
+"""The command line, ``cutaway``: snippets, search, serve, demo, articles.
 
 What comes in are arguments; what goes out are files, lines on stdout, live progress, and an exit status: 0
 for done, 1 for a failure (one line on stderr), 2 for wrong usage, 130 for Ctrl-C. Whatever happens, no
@@ -13,54 +13,63 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import click
 import msgspec
 
 from . import __version__, protocol
-from .client import check_request, check_wishes
 from .display import Display
 from .embedded import embedded
 from .errors import CutawayError, InvalidRequest, ServerError, ServerNotInstalled
 from .filenames import without_controls
-from .streams import SnippetStream, read_message
+from .request import check_request, check_search, check_wishes
+from .results import print_messages, show_answer
+from .snippets import SnippetStream, read_message
 from .sync import Client
 from .values import Snippet
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_IMAGES = Path("cutaway-images")
+_DEMO_TEXT = "space telescopes"
 _CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
 @click.group(context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="cutaway")
 def cli() -> None:
-    """The moments that matter: short MP4 snippets out of any video."""
+    """The moments that matter: short MP4 snippets out of any video, and search with summary and images."""
 
 
 def _wishes(command: Command) -> Command:
-    """The options that say which snippets, and by whom."""
+    """The options that say which snippets."""
     fields = {field.name: field.default for field in msgspec.structs.fields(protocol.SnippetRequest)}
     options = [
         click.option("--max-snippets", type=int, metavar="N", default=fields["max_snippets"], help="At most so many."),
         click.option("--min-seconds", type=float, default=fields["min_seconds"], help="No snippet is shorter."),
         click.option("--max-seconds", type=float, default=fields["max_seconds"], help="No snippet is longer."),
         click.option("--max-height", type=int, metavar="PIXELS", help="Scale down what is higher."),
-        click.option(
-            "--server",
-            metavar="URL",
-            envvar="CUTAWAY_SERVER",
-            show_envvar=True,
-            help="A running server (ws://host:port). Without it, one is started for this call.",
-        ),
     ]
     for option in reversed(options):
         command = option(command)
     return command
+
+
+_server = click.option(
+    "--server",
+    metavar="URL",
+    envvar="CUTAWAY_SERVER",
+    show_envvar=True,
+    help="A running server (ws://host:port). Without it, one is started for this call.",
+)
+_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print the messages as JSON lines; save nothing without --out."
+)
 
 
 @cli.command()
@@ -72,8 +81,9 @@ def _wishes(command: Command) -> Command:
     metavar="DIR",
     help="Where the files go; made if missing.  [default: the current directory]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the messages as JSON lines; save nothing without --out.")
+@_json
 @_wishes
+@_server
 def snippets(video: str, out: Path | None, as_json: bool, server: str | None, **wishes: Any) -> None:
     """Save the interesting moments of a video as MP4 files.
 
@@ -81,12 +91,56 @@ def snippets(video: str, out: Path | None, as_json: bool, server: str | None, **
     after what happens in it; no file is ever overwritten.
     """
     check_request(video, **wishes)  # before a server is started for nothing
-    with Display(lines=not as_json) as display, _client(server, display) as client:
+    with Display(lines=not as_json) as display, _client(server, display, search_workers=0) as client:
         stream = client.snippets(video, on_progress=display.progress, **wishes)
         if as_json:
-            _print_messages(stream, out, display)
+            _print_snippets(stream, out, display)
         else:
             _save_all(stream, out or Path(), display)
+
+
+@cli.command()
+@click.argument("words", metavar="[TEXT]", nargs=-1)
+@click.option(
+    "-i", "--image", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="An image to look for."
+)
+@click.option(
+    "-s",
+    "--source",
+    type=click.Choice(["home", "stumber"]),
+    default="home",
+    help="home: by relevance; stumber: surprises, differently every time.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help=f"Where images go; made if missing.  [default: {_IMAGES}]",
+)
+@_json
+@_server
+def search(
+    words: tuple[str, ...],
+    image: Path | None,
+    source: Literal["home", "stumber"],
+    out: Path | None,
+    as_json: bool,
+    server: str | None,
+) -> None:
+    """Find articles, with a summary and images.
+
+    Without TEXT and --image: the front page, or with --source stumber a lucky dip. A [1] in the summary is the number
+    of an article. Images are saved under new names; no file is ever overwritten.
+    """
+    text = " ".join(words) or None
+    check_search(text, image, source)  # before a server is started for nothing
+    with Display(lines=not as_json) as display, _client(server, display, workers=1) as client:
+        stream = client.search(text, image, source)
+        if as_json:
+            print_messages(stream, out, display)
+        else:
+            show_answer(stream, out or _IMAGES, display)
 
 
 @cli.command()
@@ -100,27 +154,33 @@ def snippets(video: str, out: Path | None, as_json: bool, server: str | None, **
     help="Where the files go; made if missing.",
 )
 @_wishes
+@_server
 def demo(video: str | None, out: Path, server: str | None, **wishes: Any) -> None:
-    """See it work, on a sample or on a video of yours."""
+    """See both services work: on a sample video or one of yours, then in the sample articles."""
     if video is not None:
         check_request(video, **wishes)
     elif server is None:
         check_wishes(**wishes)
     else:
         raise InvalidRequest(f"the sample is a file, which {server} cannot read: leave out --server, or give a URL")
-    with Display() as display:
+    with Display() as display, tempfile.TemporaryDirectory(prefix="cutaway-demo-") as articles:
         if video is None:
             display.stage("making a sample video")
             video = str(_make_sample(out / "sample.mp4"))
             display.note(f"A sample video of three minutes: {video}")
-        with _client(server, display) as client:
-            stream = client.snippets(video, on_progress=display.progress, **wishes)
-            _save_all(stream, out, display)
+        # A folder without articles: a server shows the samples then, whatever the user has at home.
+        with _client(server, display, data_dir=articles) as client:
+            _save_all(client.snippets(video, on_progress=display.progress, **wishes), out, display)
+            text = _DEMO_TEXT if server is None else None
+            where = f"In the sample articles, cutaway search {text}" if text else f"The front page of {server}"
+            display.note(f"\nThe snippets are in {out}{os.sep}.\n\n{where}:\n")
+            show_answer(client.search(text), out, display)
         display.note(
-            f"\nThe snippets are in {out}{os.sep}. What to try next:\n"
-            "  cutaway snippets https://...  the moments of a video of yours; see --help\n"
-            "  cutaway serve                 a server that stays, for browsers, notebooks and programs\n"
-            "  >>> import cutaway            the same in Python: help(cutaway)"
+            "\nWhat to try next:\n"
+            "  cutaway snippets https://...   the moments of a video of yours; see --help\n"
+            "  cutaway articles add FEED_URL  articles of your own for cutaway search\n"
+            "  cutaway serve                  a server for browsers, notebooks and programs\n"
+            "  >>> import cutaway             the same in Python: help(cutaway)"
         )
 
 
@@ -145,11 +205,15 @@ def serve(arguments: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def _client(server: str | None, display: Display) -> Iterator[Client]:
+def _client(server: str | None, display: Display, **settings: Any) -> Iterator[Client]:
+    """A client of a server; ``settings`` are for one that is started because there is none.
+
+    Such a server lives for seconds: too short to look for news in feeds.
+    """
     with contextlib.ExitStack() as stack:
         if server is None:
             display.stage("starting a server")
-            client = Client(stack.enter_context(embedded()))
+            client = Client(stack.enter_context(embedded(feed_minutes=0, **settings)))
         else:
             client = Client(server)
         display.stage("asking the server")
@@ -167,7 +231,7 @@ def _save_all(stream: SnippetStream, out: Path, display: Display) -> None:
         display.note("Nothing stands out in this video: no snippets.")
 
 
-def _print_messages(stream: SnippetStream, out: Path | None, display: Display) -> None:
+def _print_snippets(stream: SnippetStream, out: Path | None, display: Display) -> None:
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     with stream:

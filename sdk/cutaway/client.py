@@ -1,40 +1,46 @@
-"""The asyncio client: from a URL or a file to a stream of snippets.
+"""The asyncio client: from a video to a stream of snippets, from a question to a stream of answers.
 
-What comes in are a server's address and, per stream, a video and a few wishes; what goes out is an
-:class:`~cutaway.streams.AsyncSnippetStream`. Requests are checked here, before anything is sent.
+What comes in are a server's address and, per stream, what is wanted; what goes out is an
+:class:`~cutaway.AsyncSnippetStream` or an :class:`~cutaway.AsyncSearchStream`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import msgspec
 
 from . import protocol
+from .answer import Answer
 from .connection import Limits, server_address, video_messages
+from .download import download, http_url
 from .embedded import EmbeddedServer
 from .errors import InvalidRequest
-from .localfile import find_local_file, shared
-from .streams import AsyncSnippetStream, OnProgress
+from .idle import IdleSockets, search_messages
+from .imageinput import ImageInput
+from .images import AsyncGeneratedImage
+from .localfile import shared
+from .request import check_request, check_search
+from .search import AsyncSearchStream
+from .snippets import AsyncSnippetStream, OnProgress
 
 __all__ = ["AsyncClient"]
-
-_WEB_URL = re.compile(r"(?i)https?://[^/?#\s]")
-_FIELD = re.compile(r"(?P<what>.*) - at `\$\.(?P<field>\w+)`")
 
 
 class AsyncClient:
     """A client of one Cutaway server, for asyncio programs.
 
-    It holds no connection itself (every stream has its own), so making one is free and needs no running loop.
-    As an ``async with`` block, it closes at the end the streams that are still open.
+    Making one is free and needs no running loop: every stream has its own connection. Those of searches are used
+    again, and a few of them stay open for a minute. As an ``async with`` block, it closes at the end the streams
+    that are still open, and these.
 
     Parameters
     ----------
@@ -78,7 +84,8 @@ class AsyncClient:
         self._reads_local_files = isinstance(server, EmbeddedServer)
         self._limits = Limits(connect_timeout, gap_timeout, connect_retries)
         self._total_timeout = total_timeout
-        self._streams: weakref.WeakSet[AsyncSnippetStream] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[AsyncSnippetStream | AsyncSearchStream] = weakref.WeakSet()
+        self._idle = IdleSockets()
         self._closed = False
 
     def snippets(
@@ -118,8 +125,7 @@ class AsyncClient:
             A value is out of range, the file is not there, or the server is not an embedded one. Everything
             else is raised by the stream.
         """
-        if self._closed:
-            raise RuntimeError("this client is closed: make another one")
+        self._check_open()
         request, file = check_request(
             url,
             max_snippets=max_snippets,
@@ -140,11 +146,72 @@ class AsyncClient:
         self._streams.add(stream)
         return stream
 
+    def search(
+        self,
+        text: str | None = None,
+        image: ImageInput | None = None,
+        source: Literal["home", "stumber"] = "home",
+    ) -> AsyncSearchStream:
+        """Articles, a summary and images for a question, as they are ready. Nothing is sent before the first step.
+
+        Parameters
+        ----------
+        text : str or None
+            What to look for. Without it and an image: the front page, or a lucky dip.
+        image : path, bytes, file, PIL image or None
+            A PNG, JPEG, GIF or WebP of at most 10 MiB to look for: the path of a file, its bytes, a file that is
+            open for reading bytes, a PIL image, or text with a ``data:`` URL or base64.
+        source : str
+            ``"home"`` ranks by relevance; ``"stumber"`` surprises, differently every time.
+
+        Returns
+        -------
+        AsyncSearchStream
+            To be iterated over, as a whole or by its lenses, or collected with ``await stream.result()``.
+
+        Raises
+        ------
+        InvalidRequest
+            A value is none of these, the image cannot be read or sent. Everything else is raised by the stream.
+
+        Examples
+        --------
+        >>> stream = client.search("solar sails")  # doctest: +SKIP
+        >>> async for article in stream.articles:  # doctest: +SKIP
+        ...     print(article.number, article.title, article.url)
+        >>> result = await stream.result()  # doctest: +SKIP
+        """
+        self._check_open()
+        request = check_search(text, image, source)
+        server, limits, idle = self._server, self._limits, self._idle
+
+        def make_image(message: protocol.Image) -> AsyncGeneratedImage:
+            return AsyncGeneratedImage(
+                http_url(server, message.path),
+                message.mime_type,
+                message.by,
+                text or "",
+                partial(download, server, message.path, message.mime_type, limits),  # unlike a lambda, it pickles
+            )
+
+        stream = AsyncSearchStream(
+            lambda: search_messages(server, request, limits, idle),
+            Answer(text or "", make_image),
+            total_timeout=self._total_timeout,
+        )
+        self._streams.add(stream)
+        return stream
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("this client is closed: make another one")
+
     async def aclose(self) -> None:
-        """Close the streams that are still open; the client cannot be used any more."""
+        """Close the streams and connections that are still open; the client cannot be used any more."""
         self._closed = True
         for stream in list(self._streams):
             await stream.aclose()
+        await self._idle.aclose()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -156,45 +223,6 @@ class AsyncClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._server}>"
-
-
-def check_request(
-    url: str | os.PathLike[str], **wishes: int | float | None
-) -> tuple[protocol.SnippetRequest, Path | None]:
-    """The request for a video, and the local file if it is one; its URL is then still to be filled in.
-
-    Raises
-    ------
-    InvalidRequest
-        In the words of the caller's parameters.
-    """
-    file = find_local_file(url)
-    video_url = os.fspath(url) if file is None else ""
-    if file is None and not _WEB_URL.match(video_url):
-        raise InvalidRequest(f"{video_url[:200]!r} is neither an http(s) URL nor a file")
-    if len(video_url) > protocol.MAX_URL_CHARACTERS:
-        raise InvalidRequest(f"the URL has {len(video_url):,} characters; {protocol.MAX_URL_CHARACTERS:,} are allowed")
-    return check_wishes(video_url, **wishes), file
-
-
-def check_wishes(video_url: str = "", **wishes: int | float | None) -> protocol.SnippetRequest:
-    """The request for a video whose URL is not known yet, or is checked already.
-
-    Raises
-    ------
-    InvalidRequest
-        In the words of the caller's parameters.
-    """
-    # Progress is asked for even if nobody looks: each message restarts gap_timeout. It is no heartbeat, though: a
-    # request that waits in line, or for one long cut, is silent for minutes.
-    values = {**wishes, "video_url": video_url, "progress": True}
-    try:
-        return msgspec.convert(values, protocol.SnippetRequest)
-    except msgspec.ValidationError as error:
-        if found := _FIELD.match(str(error)):
-            what = found["what"].lower().replace("`", "")
-            raise InvalidRequest(f"{found['field']}={values[found['field']]!r}: {what}") from None
-        raise InvalidRequest(str(error)) from None
 
 
 async def _messages(

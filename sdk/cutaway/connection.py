@@ -1,8 +1,8 @@
 """One WebSocket to a server: connect with bounded retries, read messages with timeouts, hang up at once.
 
 What comes in is a server's address and a request; what goes out are the messages of :mod:`cutaway.protocol`,
-up to and including the terminal one, or one of :mod:`cutaway.errors`. Every error of Tornado, sockets, TLS
-and JSON is translated here and nowhere else.
+up to and including the terminal one, or one of :mod:`cutaway.errors`. Every error of Tornado's WebSockets, of
+sockets, TLS and JSON is translated here.
 """
 
 from __future__ import annotations
@@ -13,22 +13,27 @@ import random
 import socket
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 from tornado.httpclient import HTTPError, HTTPRequest
 from tornado.iostream import StreamClosedError
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from . import protocol
 from .errors import ConnectError, ConnectionLost, InvalidRequest, ProtocolError, Timeout
 
+M = TypeVar("M")
+HangUp: TypeAlias = Callable[[WebSocketClientConnection], Awaitable[None]]
+
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 _TRANSIENT_STATUSES = {429, 502, 503, 504}
-_TERMINAL = (protocol.SnippetComplete, protocol.VideoError)
+_TERMINAL = (protocol.SnippetComplete, protocol.VideoError, protocol.Done)
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 """A server's largest MP4 is 32 MiB, which is 43 MiB in base64. (Tornado's own limit is 10 MiB.)"""
@@ -65,7 +70,7 @@ def server_address(text: str) -> str:
         raise InvalidRequest(
             f"{text!r} is not the address of a server: write it like ws://localhost:8000 or https://example.com"
         )
-    path = parts.path.rstrip("/").removesuffix(protocol.VIDEO_PATH)
+    path = parts.path.rstrip("/").removesuffix(protocol.VIDEO_PATH).removesuffix(protocol.SEARCH_PATH)
     return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, "", ""))
 
 
@@ -79,23 +84,46 @@ async def video_messages(
     already.
     """
     url = f"{address}{protocol.VIDEO_PATH}?{urlencode(request.to_query())}"
-    connection = await _connect(url, address, limits)
-    count, ended = 0, False
+    connection = await connect(url, address, limits)
+    async with aclosing(read_answer(connection, address, limits, protocol.decode_video, hang_up)) as messages:
+        async for message in messages:
+            yield message
+
+
+async def read_answer(
+    connection: WebSocketClientConnection,
+    address: str,
+    limits: Limits,
+    decode: Callable[[str | bytes], M],
+    finish: HangUp,
+    *,
+    request: bytes | None = None,
+) -> AsyncGenerator[M, None]:
+    """Send a request, if it is not in the URL already, and yield the messages of its answer.
+
+    ``finish`` gets the connection when the terminal message is there, before that is yielded. In any other case
+    the connection is hung up here.
+    """
+    count = 0
     try:
+        if request is not None:
+            await _send(connection, address, limits.gap_timeout, request)
         while True:
             frame = await _read_frame(connection, address, limits.gap_timeout)
             if frame is None:
-                ended = True
                 raise ConnectionLost(_describe_loss(connection, address, count))
-            message = _decode(frame)
+            message = _decode(frame, decode)
             if isinstance(message, _TERMINAL):
                 break
             count += 1
             yield message
-    finally:
-        _close(connection)
-        if not ended:
-            await _drain(connection)
+    except ConnectionLost:
+        close(connection)
+        raise
+    except BaseException:
+        await hang_up(connection)
+        raise
+    await finish(connection)
     yield message
 
 
@@ -121,7 +149,14 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, ConnectionError | StreamClosedError | HTTPStreamClosedError)
 
 
-async def _connect(url: str, address: str, limits: Limits) -> WebSocketClientConnection:
+async def connect(url: str, address: str, limits: Limits) -> WebSocketClientConnection:
+    """Open a WebSocket, with bounded retries.
+
+    Raises
+    ------
+    ConnectError, Timeout
+        It did not come about.
+    """
     delays = backoff(limits.connect_retries)
     while True:
         try:
@@ -129,7 +164,7 @@ async def _connect(url: str, address: str, limits: Limits) -> WebSocketClientCon
         except Exception as error:  # Tornado hands out whatever its parsers raised: see ConnectError's cause
             delay = next(delays, None) if is_transient(error) else None
             if delay is None:
-                raise _explain(error, address, limits) from error
+                raise explain(error, address, limits.connect_timeout) from error
         await asyncio.sleep(delay)
 
 
@@ -160,12 +195,13 @@ async def _attempt(url: str, seconds: float | None) -> WebSocketClientConnection
 
 def _close_late(attempt: asyncio.Future[WebSocketClientConnection]) -> None:
     if not attempt.cancelled() and attempt.exception() is None:
-        _close(attempt.result())
+        close(attempt.result())
 
 
-def _explain(error: Exception, address: str, limits: Limits) -> ConnectError | Timeout:
+def explain(error: Exception, address: str, connect_timeout: float | None) -> ConnectError | Timeout:
+    """In our words, why there is no connection."""
     if isinstance(error, TimeoutError | HTTPTimeoutError):
-        return Timeout(f"no connection to {address} within connect_timeout={limits.connect_timeout:g} s")
+        return Timeout(f"no connection to {address} within connect_timeout={connect_timeout:g} s")
     if isinstance(error, HTTPStreamClosedError | StreamClosedError):
         return ConnectError(f"{address} hung up during the handshake: is it Cutaway?")
     if isinstance(error, HTTPError):
@@ -189,6 +225,16 @@ def _explain(error: Exception, address: str, limits: Limits) -> ConnectError | T
 # --- reading and hanging up ---------------------------------------------------------------------------------
 
 
+async def _send(connection: WebSocketClientConnection, address: str, seconds: float | None, request: bytes) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await connection.write_message(request)
+    except TimeoutError as error:
+        raise Timeout(f"{address} did not take the request for gap_timeout={seconds:g} s") from error
+    except (WebSocketClosedError, StreamClosedError) as error:
+        raise ConnectionLost(_describe_loss(connection, address, 0)) from error
+
+
 async def _read_frame(connection: WebSocketClientConnection, address: str, seconds: float | None) -> str | bytes | None:
     try:
         async with asyncio.timeout(seconds):
@@ -197,9 +243,9 @@ async def _read_frame(connection: WebSocketClientConnection, address: str, secon
         raise Timeout(f"no message from {address} for gap_timeout={seconds:g} s") from error
 
 
-def _decode(frame: str | bytes) -> protocol.VideoMessage:
+def _decode(frame: str | bytes, decode: Callable[[str | bytes], M]) -> M:
     try:
-        return protocol.decode_video(frame)
+        return decode(frame)
     except (msgspec.DecodeError, RecursionError) as error:  # RecursionError: deeply nested JSON
         raise ProtocolError(
             f"the server sent a frame of {len(frame):,} characters that is no message: {error}"
@@ -214,7 +260,7 @@ def _describe_loss(connection: WebSocketClientConnection, address: str, count: i
     return f"the connection to {address} ended before the server was done, after {count} messages ({how}{hint})"
 
 
-def _close(connection: WebSocketClientConnection) -> None:
+def close(connection: WebSocketClientConnection) -> None:
     """Say goodbye and close the TCP connection in the same step."""
     stream = connection.protocol and connection.protocol.stream
     connection.close(1001)
@@ -223,8 +269,9 @@ def _close(connection: WebSocketClientConnection) -> None:
         stream.close()
 
 
-async def _drain(connection: WebSocketClientConnection) -> None:
-    """Take what Tornado's read loop may be waiting to hand over, so that its task can end."""
+async def hang_up(connection: WebSocketClientConnection) -> None:
+    """Close, and take what Tornado's read loop may be waiting to hand over, so that its task can end."""
+    close(connection)
     with contextlib.suppress(TimeoutError):  # 6.5 does not say None when the task was cancelled
         async with asyncio.timeout(1):
             while await connection.read_message() is not None:

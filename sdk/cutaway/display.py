@@ -1,4 +1,4 @@
-"""What the command line shows: one line per snippet on stdout, and how far the work is, live.
+"""What the command line shows: results as lines on stdout, and how far the work is, live.
 
 Two places: on a terminal everything goes to one rich console, lines above a live bar; in a pipe the lines go
 to stdout and the bar, if anybody sees it, to stderr. Titles and messages were written by strangers: nothing
@@ -8,10 +8,11 @@ here prints them but as plain text, without control characters and without marku
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -26,30 +27,48 @@ _STAGES = {
 }
 
 
+class _Live(Progress):
+    """A progress bar, with words above it that are not final yet."""
+
+    words: Text | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.words is not None:
+            # What does not fit scrolls away: rich would show the beginning.
+            lines = self.words.wrap(self.console, self.console.width)
+            yield Text("\n").join(lines[-max(1, self.console.height - 4) :])
+        yield from super().get_renderables()
+
+
 class Display:
     """A ``with`` block around the work of one command.
 
     Parameters
     ----------
     lines : bool
-        Whether stdout gets a line for each snippet; otherwise it is left alone, for other output.
+        Whether stdout gets lines for people; otherwise it is left alone, for other output.
     """
 
     def __init__(self, *, lines: bool = True) -> None:
         self._lines = lines
         shared = lines and sys.stdout.isatty()
-        self._console = Console(stderr=not shared, highlight=False)
-        self._live = Progress(
+        self.console = Console(stderr=not shared, highlight=False)
+        self._live = _Live(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TimeElapsedColumn(),
-            console=self._console,
+            console=self.console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not self.console.is_terminal,
         )
         self._task = self._live.add_task("", total=None)
         self._count = 0
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal that the lines go to; None for a pipe, which has none."""
+        return None if self.console.stderr else self.console.width
 
     def stage(self, text: str) -> None:
         """Say what is being waited for."""
@@ -66,8 +85,6 @@ class Display:
     def snippet(self, snippet: Snippet, file: Path | None) -> None:
         """Print the line of a snippet: where, how long, how large, title, file."""
         self._count += 1
-        if not self._lines:
-            return
         line = Text(no_wrap=True, overflow="ignore")
         if snippet.start is not None and snippet.end is not None:
             line.append(f"{clock(snippet.start):>7}–{clock(snippet.end):<7} ", style="cyan")
@@ -76,17 +93,25 @@ class Display:
         line.append(without_controls(snippet.title), style="bold")
         if file is not None:
             line.append(f"  {without_controls(str(file))}", style="green")
-        self._print(line)
+        self.line(line)
+
+    def pending(self, words: Text | None) -> None:
+        """Show words above the bar as long as they are not final."""
+        self._live.words = words
+        self._live.refresh()
 
     def note(self, text: str, *, style: str = "") -> None:
         """Print a line of the program's own words, beside the results."""
-        self._console.print(Text(text, style=style), soft_wrap=True)
+        self.console.print(Text(text, style=style), soft_wrap=not self.console.is_terminal)
 
-    def _print(self, line: Text) -> None:
-        if self._console.stderr:
+    def line(self, line: Text) -> None:
+        """Print a line of results."""
+        if not self._lines:
+            return
+        if self.console.stderr:
             print(line.plain, flush=True)  # noqa: T201 (a pipe: no colours, no wrapping)
         else:
-            self._console.print(line, soft_wrap=True)
+            self.console.print(line, soft_wrap=True)
 
     def __enter__(self) -> Display:
         self._live.start()

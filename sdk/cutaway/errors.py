@@ -13,15 +13,16 @@
           └── ServerNotInstalled                     because the extra ``cutaway[server]`` is missing
 
 What goes wrong in a lower library (Tornado, sockets, TLS, JSON) arrives as one of these, with the original as
-its ``__cause__``. Two things are left as they are: ``OSError`` when a snippet cannot be written to disk, and
+its ``__cause__``. Two things are left as they are: ``OSError`` when something cannot be written to disk, and
 ``RuntimeError`` for a mistake in the calling program, such as using a closed client.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .answer import SearchResult
     from .values import Snippet
 
 __all__ = [
@@ -43,10 +44,13 @@ class CutawayError(Exception):
     Attributes
     ----------
     snippets : tuple of Snippet
-        What ``result()`` had received when it failed; empty elsewhere.
+        What ``result()`` of a snippet stream had received when it failed; empty elsewhere.
+    result : SearchResult or None
+        What ``result()`` of a search had received when it failed; None elsewhere.
     """
 
     snippets: tuple[Snippet, ...] = ()
+    result: SearchResult[Any] | None = None
 
 
 class InvalidRequest(CutawayError, ValueError):
@@ -68,7 +72,7 @@ class ConnectError(CutawayError, ConnectionError):
 
 
 class ConnectionLost(CutawayError, ConnectionError):
-    """The connection ended before a terminal message. Snippets received before stay valid."""
+    """The connection ended before a terminal message. What was received before stays valid."""
 
 
 class Timeout(CutawayError, TimeoutError):
@@ -76,23 +80,23 @@ class Timeout(CutawayError, TimeoutError):
 
 
 class ServerError(CutawayError):
-    """The server could not do what was asked. Snippets received before stay valid.
+    """The server could not do what was asked. What was received before stays valid.
 
     Attributes
     ----------
     message : str
         The server's own words. They may quote a remote site: escape them where they are shown.
     src_video_url : str
-        The video they are about, as the caller gave it.
+        The video they are about, as the caller gave it; ``""`` for a search.
+    field : str or None
+        Which field of a search request is at fault, if one is.
     """
 
-    def __init__(self, message: str, src_video_url: str = "") -> None:
+    def __init__(self, message: str, src_video_url: str = "", *, field: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.src_video_url = src_video_url
-
-    def __reduce__(self) -> tuple[type[ServerError], tuple[str, str]]:
-        return type(self), (self.message, self.src_video_url)
+        self.field = field
 
 
 class ProtocolError(CutawayError):

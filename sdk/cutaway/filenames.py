@@ -35,8 +35,8 @@ def without_controls(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
-def safe_stem(title: str) -> str:
-    """A file name without suffix for a title, fit for Linux, macOS and Windows; never empty.
+def safe_stem(title: str, *, otherwise: str = "snippet") -> str:
+    """A file name without suffix for a title, fit for Linux, macOS and Windows; `otherwise` when nothing is left.
 
     Unicode is kept (in NFC). Path separators become dashes; what Windows forbids, leading dots and dashes
     (hidden files, options of other programs) and trailing dots go.
@@ -46,7 +46,27 @@ def safe_stem(title: str) -> str:
     text = text.encode()[:_MAX_STEM_BYTES].decode(errors="ignore").rstrip(" .-")
     if _RESERVED.match(text):
         text = f"_{text}"
-    return text or "snippet"
+    return text or otherwise
+
+
+def save(path: str | os.PathLike[str], stem: str, suffix: str, content: bytes) -> Path:
+    """Write a file where a user says: into a directory under a new name, or exactly there.
+
+    A trailing slash makes the directory first; ``~`` is expanded.
+
+    Raises
+    ------
+    OSError
+        The directory is missing or not writable, or the disk is full.
+    """
+    text = os.fspath(path)
+    target = Path(text).expanduser()
+    if text.endswith(("/", os.sep)):
+        target.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        return write_new_file(target, stem, suffix, content)
+    write_file(target, content)
+    return target
 
 
 def write_file(path: Path, content: bytes) -> None:

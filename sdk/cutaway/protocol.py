@@ -20,6 +20,11 @@ from msgspec import Meta, Struct
 MAX_URL_CHARACTERS = 8192
 """Longest ``video_url`` that a server looks at."""
 
+MAX_TEXT_CHARACTERS = 10_000
+"""Longest ``text`` of a search that a server looks at."""
+MAX_IMAGE_BYTES = 10 * 2**20
+"""Largest ``image`` of a search that a server looks at, decoded."""
+
 VIDEO_PATH = "/ws/video-snippets"
 SEARCH_PATH = "/ws/search"
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
+from typing import Literal
 
 from .client import AsyncClient
 from .embedded import EmbeddedServer
+from .imageinput import ImageInput
 from .loop import background
-from .streams import OnProgress, SnippetStream
+from .search import SearchStream
+from .snippets import OnProgress, SnippetStream
 
 __all__ = ["Client"]
 
@@ -16,9 +19,9 @@ __all__ = ["Client"]
 class Client:
     """A client of one Cutaway server, for scripts, threads and notebooks.
 
-    It holds no connection itself (every stream has its own), so making one is free. As a ``with`` block, it
-    closes at the end the streams that are still open. Inside a coroutine use :class:`~cutaway.AsyncClient`,
-    which does not block.
+    Making one is free: every stream has its own connection. Those of searches are used again, and a few of them
+    stay open for a minute. As a ``with`` block, it closes at the end the streams that are still open, and these.
+    Inside a coroutine use :class:`~cutaway.AsyncClient`, which does not block.
 
     Parameters
     ----------
@@ -114,8 +117,45 @@ class Client:
             )
         )
 
+    def search(
+        self,
+        text: str | None = None,
+        image: ImageInput | None = None,
+        source: Literal["home", "stumber"] = "home",
+    ) -> SearchStream:
+        """Articles, a summary and images for a question, as they are ready. Nothing is sent before the first step.
+
+        Parameters
+        ----------
+        text : str or None
+            What to look for. Without it and an image: the front page, or a lucky dip.
+        image : path, bytes, file, PIL image or None
+            A PNG, JPEG, GIF or WebP of at most 10 MiB to look for: the path of a file, its bytes, a file that is
+            open for reading bytes, a PIL image, or text with a ``data:`` URL or base64.
+        source : str
+            ``"home"`` ranks by relevance; ``"stumber"`` surprises, differently every time.
+
+        Returns
+        -------
+        SearchStream
+            To be iterated over, as a whole or by its lenses, or collected with ``stream.result()``.
+
+        Raises
+        ------
+        InvalidRequest
+            A value is none of these, the image cannot be read or sent. Everything else is raised by the stream.
+
+        Examples
+        --------
+        >>> stream = client.search("solar sails")  # doctest: +SKIP
+        >>> for article in stream.articles:  # doctest: +SKIP
+        ...     print(article.number, article.title, article.url)
+        >>> result = stream.result()  # doctest: +SKIP
+        """
+        return SearchStream(self._client.search(text, image, source))
+
     def close(self) -> None:
-        """Close the streams that are still open; the client cannot be used any more."""
+        """Close the streams and connections that are still open; the client cannot be used any more."""
         background().run(self._client.aclose())
 
     def __enter__(self) -> Client:

@@ -1,4 +1,4 @@
-"""What a stream yields: :class:`Snippet` and :class:`Progress`, values that know how to show themselves.
+"""What a snippet stream yields: :class:`Snippet` and :class:`Progress`, values that know how to show themselves.
 
 They are made from the messages of :mod:`cutaway.protocol`. Text in them was written by strangers; it is
 escaped where it is shown here. In Jupyter a snippet is its poster and its words: the video is never put into
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .filenames import safe_stem, without_controls, write_file, write_new_file
+from .filenames import safe_stem, save, without_controls
 
 __all__ = ["Progress", "Snippet"]
 
@@ -94,14 +94,7 @@ class Snippet:
         >>> snippet.save("highlights/")  # doctest: +SKIP
         PosixPath('highlights/The rocket lifts off.mp4')
         """
-        text = os.fspath(path)
-        target = Path(text).expanduser()
-        if text.endswith(("/", os.sep)):
-            target.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            return write_new_file(target, safe_stem(self.title), ".mp4", self.video)
-        write_file(target, self.video)
-        return target
+        return save(path, safe_stem(self.title), ".mp4", self.video)
 
     def __repr__(self) -> str:
         title = self.title if len(self.title) <= 60 else f"{self.title[:59]}…"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -101,6 +102,14 @@ class FakeServer:
         self.left = threading.Event()
         self.left_at = 0.0
 
+    def routes(self) -> list[Any]:
+        """What is served."""
+        return [(protocol.VIDEO_PATH, VideoPlayer, {"fake": self})]
+
+    def encode(self, message: Any) -> bytes:
+        """The frame of a message."""
+        return protocol.encode_video(message)
+
     @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
@@ -111,7 +120,7 @@ class FakeServer:
         async def main() -> None:
             self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
             settings = {"websocket_max_message_size": 2**20}
-            http = HTTPServer(Application([(protocol.VIDEO_PATH, _Handler, {"fake": self})], **settings))
+            http = HTTPServer(Application(self.routes(), log_function=lambda _: None, **settings))
             sockets = bind_sockets(0, "127.0.0.1")
             http.add_sockets(sockets)
             self.port = sockets[0].getsockname()[1]
@@ -133,7 +142,9 @@ class FakeServer:
         assert not self._thread.is_alive()
 
 
-class _Handler(WebSocketHandler):
+class Player(WebSocketHandler):
+    """Plays a script to one client."""
+
     def initialize(self, fake: FakeServer) -> None:
         self.fake = fake
 
@@ -147,31 +158,32 @@ class _Handler(WebSocketHandler):
 
     def open(self) -> None:
         self.fake.queries.append({name: self.get_query_argument(name) for name in self.request.query_arguments})
-        self.task = asyncio.ensure_future(self.play())
+        self.task = asyncio.ensure_future(self.play(self.fake.script))
 
-    async def play(self) -> None:
-        for step in self.fake.script:
+    async def play(self, script: Iterable[Any]) -> bool:
+        """Whether the script was played to its end."""
+        for step in script:
             match step:
                 case Hang():
-                    return
+                    return False
                 case Abort():
                     self.ws_connection.stream.close()
-                    return
+                    return False
                 case Close(code=code, reason=reason):
                     self.close(code, reason)
-                    return
+                    return False
                 case Wait(event=event):
                     await asyncio.get_running_loop().run_in_executor(None, event.wait, 10)
                 case Fragments(message=message):
-                    frame = protocol.encode_video(message)
+                    frame = self.fake.encode(message)
                     await self.ws_connection._write_frame(False, 0x1, frame[:10])
                     await self.ws_connection._write_frame(True, 0x0, frame[10:])
                 case bytes() | str():
                     await self.send(step)
                 case _:
-                    await self.send(protocol.encode_video(step).decode())
+                    await self.send(self.fake.encode(step).decode())
             self.fake.sent += 1
-        self.close(1000)
+        return True
 
     async def send(self, frame: str | bytes) -> None:
         writing = asyncio.ensure_future(self.write_message(frame, binary=isinstance(frame, bytes)))
@@ -190,3 +202,12 @@ class _Handler(WebSocketHandler):
         self.fake.left_at = time.monotonic()
         self.fake.left.set()
         self.task.cancel()
+
+
+class VideoPlayer(Player):
+    """Plays the server's script, then says goodbye."""
+
+    async def play(self, script: Iterable[Any]) -> bool:
+        if played := await super().play(script):
+            self.close(1000)
+        return played

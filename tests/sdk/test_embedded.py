@@ -63,6 +63,24 @@ def test_an_embedded_server_finds_the_moments_of_a_local_file(
         assert snippet.save(tmp_path).stat().st_size == len(snippet.video)
 
 
+def test_an_embedded_server_searches_its_sample_articles(server: cutaway.EmbeddedServer) -> None:
+    with Client(server) as client:
+        result = client.search("bees in winter").result()
+        assert result.articles[0].title == "What happens in a beehive in winter"
+        assert "[1]" in result.summary
+        assert result.errors == ()
+        assert result.captions
+        for image in result.images:
+            assert image.bytes().startswith(b"\x89PNG")
+        dip, again = (client.search(source="stumber").result().articles for _ in range(2))
+        assert dip != again
+        assert client.search().result().articles
+        with pytest.raises(cutaway.ServerError) as caught:
+            client.search(image=b"\x89PNG\r\n\x1a\n" + bytes(99)).result()
+        assert caught.value.field == "image"
+        assert len(client._client._idle) == 1  # all of it on one socket
+
+
 def test_other_private_addresses_stay_out_of_its_reach(server: cutaway.EmbeddedServer) -> None:
     with pytest.raises(cutaway.ServerError):
         Client(server).snippets(f"{server.url}/health").result()

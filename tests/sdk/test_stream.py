@@ -256,8 +256,7 @@ def test_a_ping_that_is_not_acknowledged_ends_the_connection() -> None:
             tcp = opened.protocol.stream.socket
             assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == connection.DEAD_SECONDS * 1000
         finally:
-            connection._close(opened)
-            await connection._drain(opened)
+            await connection.hang_up(opened)
 
     with FakeServer(Hang()) as server:
         run(main(server.url + protocol.VIDEO_PATH))

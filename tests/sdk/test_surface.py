@@ -24,7 +24,7 @@ def test_public_names_live_in_the_package_and_are_documented() -> None:
         assert value.__module__ == "cutaway", name
         assert inspect.getdoc(value), name
         if inspect.isclass(value):
-            for method in vars(value):
+            for method in dir(value):
                 if not method.startswith("_") and callable(getattr(value, method)):
                     assert inspect.getdoc(getattr(value, method)), f"{name}.{method}"
 
@@ -55,6 +55,8 @@ def test_importing_needs_only_the_declared_libraries() -> None:
 TWINS = [
     (cutaway.AsyncClient, cutaway.Client),
     (cutaway.AsyncSnippetStream, cutaway.SnippetStream),
+    (cutaway.AsyncSearchStream, cutaway.SearchStream),
+    (cutaway.AsyncGeneratedImage, cutaway.GeneratedImage),
 ]
 RENAMED = {
     "aclose": "close",
@@ -67,12 +69,14 @@ RENAMED = {
 
 def _surface(kind: type) -> set[str]:
     dunders = RENAMED.keys() | RENAMED.values()
-    return {name for name in vars(kind) if not name.startswith("_") or name in dunders}
+    return {name for name in dir(kind) if not name.startswith("_") or name in dunders}
 
 
 def _blocking(text: str | None) -> list[str]:
     for old, new in [
         ("AsyncSnippetStream", "SnippetStream"),
+        ("AsyncSearchStream", "SearchStream"),
+        ("AsyncGeneratedImage", "GeneratedImage"),
         ("AsyncClient", "Client"),
         ("async with", "with"),
         ("async for", "for"),
@@ -87,7 +91,8 @@ def test_the_twins_have_the_same_surface(asynchronous: type, blocking: type) -> 
     assert {RENAMED.get(name, name) for name in _surface(asynchronous)} == _surface(blocking)
     for name in _surface(asynchronous):
         ours, theirs = getattr(asynchronous, name), getattr(blocking, RENAMED.get(name, name))
-        assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters, name
+        if callable(ours):
+            assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters, name
         if not name.startswith("_"):
             assert _blocking(inspect.getdoc(ours)) == _blocking(inspect.getdoc(theirs)), name
 
@@ -97,6 +102,12 @@ def test_the_clients_take_the_same_arguments_and_document_them_alike() -> None:
     assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters
     sections = [_blocking((inspect.getdoc(each) or "").partition("Parameters\n")[2]) for each in (ours, theirs)]
     assert sections[0] == sections[1]
+
+
+def test_the_parts_of_a_search_are_the_protocols() -> None:
+    parameters = inspect.signature(cutaway.Client.search).parameters
+    for field in cutaway.protocol.SearchRequest.__struct_fields__:
+        assert parameters[field].default == getattr(cutaway.protocol.SearchRequest(), field)
 
 
 def test_the_wishes_are_the_protocols() -> None:
