@@ -9,8 +9,8 @@ import io
 from dataclasses import dataclass
 from xml.etree.ElementTree import ParseError
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
+from defusedxml.ElementTree import iterparse  # type: ignore[import-untyped]
 
 from cutaway_server.errors import Fault
 from cutaway_server.search.articles.canonical import canonical_url, web_url

@@ -9,17 +9,20 @@ the background of a server, the command line on demand.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from cutaway_server.errors import Fault
 from cutaway_server.fetch.document import Document, ask
 from cutaway_server.fetch.door import Door
-from cutaway_server.fetch.urls import mask_url
+from cutaway_server.fetch.guard import AddressRefused
+from cutaway_server.fetch.urls import check_url, mask_url
 from cutaway_server.search.articles.feeds import NotAFeed, read_feed
 from cutaway_server.search.articles.record import Put, Record
 from cutaway_server.search.articles.subscriptions import Subscription, Subscriptions
@@ -60,6 +63,8 @@ class Look:
         Why it could not be read, for the user; ``""`` when it could.
     known
         It was followed before.
+    left_alone
+        Why nobody looked, ``""`` if somebody did.
     """
 
     url: str
@@ -69,6 +74,7 @@ class Look:
     fault: str = ""
     gone: bool = False
     known: bool = False
+    left_alone: str = ""
 
 
 class Looker:
@@ -140,9 +146,14 @@ class Looker:
             fields["If-None-Match"] = known.etag
         if known is not None and known.last_modified:
             fields["If-Modified-Since"] = known.last_modified
-        return await ask(
-            self._door, url, max_bytes=MAX_BYTES, seconds=_FETCH_SECONDS, fields=fields, whose="The feed's server"
-        )
+        try:
+            return await ask(
+                self._door, url, max_bytes=MAX_BYTES, seconds=_FETCH_SECONDS, fields=fields, whose="The feed's server"
+            )
+        except AddressRefused:
+            raise AddressRefused(
+                f"The feed is not at a public address. Allow it with {_allowing(url)}, here and for the server."
+            ) from None
 
     async def _run(self, job: Callable[..., Result], *args: object) -> Result:
         try:
@@ -189,6 +200,17 @@ def _tell(subscription: Subscription, look: Look) -> None:
         _log.info("%s: %d new articles, %d changed", address, look.put.added, look.put.changed)
 
 
+def _allowing(url: str) -> str:
+    """The flag that would let a feed through; who follows it may be told what it is at."""
+    parts = urlsplit(check_url(url))
+    try:
+        ipaddress.ip_address(parts.hostname or "")
+    except ValueError:
+        return "--allow-network and the network that it is in"
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"--allow-address {parts.netloc if parts.port else f'{parts.netloc}:{port}'}"
+
+
 def _refusal(document: Document) -> str:
     if document.status == HTTPStatus.GONE:
         return "The feed's server says that it is gone for good: it is not asked again."
@@ -223,7 +245,7 @@ def _take(data_dir: Path, seconds: float, subscription: Subscription, document: 
         subscriptions = Subscriptions(record)
         if subscriptions.find(subscription.url) is None:  # removed meanwhile
             return Look(url=subscription.url, title=feed.title, known=True)
-        put = record.put(feed.entries, subscription.id)
+        put = record.put(reversed(feed.entries), subscription.id)  # the newest come last
         _note(subscriptions, subscription.id, seconds, feed.title, document)
     return Look(url=subscription.url, title=feed.title or subscription.title, put=put, known=True)
 
@@ -236,7 +258,7 @@ def _subscribe(data_dir: Path, seconds: float, url: str, document: Document) -> 
         subscriptions = Subscriptions(record)
         known = subscriptions.find(url)
         subscription = known or subscriptions.add(url, feed.title)
-        put = record.put(feed.entries, subscription.id)
+        put = record.put(reversed(feed.entries), subscription.id)
         _note(subscriptions, subscription.id, seconds, feed.title, document)
     return Look(url=subscription.url, title=feed.title, put=put, known=known is not None), ""
 

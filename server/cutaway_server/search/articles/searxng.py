@@ -24,7 +24,7 @@ from cutaway_server.work.pool import Workers
 _QUERY_CHARACTERS = 400
 _DEEP = 3
 """Pages among which a surprise is drawn."""
-_STATUSES = {
+_STATUSES: dict[int, str] = {
     HTTPStatus.FORBIDDEN: "The SearXNG instance does not answer in JSON: its operator has to add json to search.formats"
     " in its settings.yml.",
     HTTPStatus.TOO_MANY_REQUESTS: "The SearXNG instance takes this server for a robot, or was asked too often: its"
