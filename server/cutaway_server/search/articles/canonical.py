@@ -1,7 +1,7 @@
 """One article, one name: URLs without what only tracks readers, and the keys that are made of them.
 
-Comes in: whatever stands in a feed, a row or a search engine's answer. Goes out: an http(s) URL that can be shown, ``""``
-for anything else, and the text that tells this article from all others. Nothing here may be fetched because of it:
+Comes in: whatever stands in a feed, a row or a search engine's answer. Goes out: an http(s) URL that can be shown,
+``""`` for anything else, and the text that tells this article from all others. Nothing may be fetched because of it:
 that is judged at the door.
 """
 
@@ -25,6 +25,11 @@ _TRACKING = re.compile(
 _UNSAFE = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+")
 """What a URL may not hold as it is: spaces, controls, quotes, brackets of markup, everything outside ASCII."""
 _HOST = re.compile(r"[a-z0-9_-]([a-z0-9._-]*[a-z0-9_-])?\.?")
+_USUAL = re.compile(
+    r"https?://[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+"
+    r"(/(?!\.)[\x21\x23-\x2e\x30-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+)*/?"
+)
+"""URLs that are as they shall be: no port, and no dot at the start of a part of the path."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -40,6 +45,8 @@ def web_url(text: object, base: str = "") -> str:
     """
     if not isinstance(text, str) or not text or len(text) > 2 * MAX_CHARACTERS:
         return ""
+    if len(text) <= MAX_CHARACTERS and _USUAL.fullmatch(text):
+        return text
     try:
         parts = urlsplit(urljoin(base, text.strip()))
         host, port = parts.hostname or "", parts.port

@@ -19,7 +19,8 @@ _AHEAD_SECONDS = 2 * 86400
 _MILLISECONDS_FROM = 10**11
 """A number above is of milliseconds: as seconds it would be the year 5138."""
 _NUMERIC = re.compile(
-    r"(\d{1,4})([/.])(\d{1,2})\2(\d{4}|\d{1,2})(?:[ ,T]+(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\.\d+)?\s*([AaPp]\.?[Mm]\.?)?)?"
+    r"(\d{1,4})([/.])(\d{1,2})\2(\d{4}|\d{1,2})"
+    r"(?:[ ,T]+(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\.\d+)?\s*([AaPp]\.?[Mm]\.?)?)?"
 )
 _ISO = re.compile(r"(\d{4})-?(\d{2})(?:-?(\d{2}))?")
 

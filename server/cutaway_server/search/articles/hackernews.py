@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from cutaway_server.fetch.door import Door
-from cutaway_server.search.articles.hits import Hit, NoAnswer, ask_service
 from cutaway_server.search.articles.canonical import web_url
 from cutaway_server.search.articles.dates import plausible, read_date
 from cutaway_server.search.articles.entry import Found, Wanted
+from cutaway_server.search.articles.hits import Hit, NoAnswer, ask_service
 from cutaway_server.search.articles.prose import plain, plain_line
 from cutaway_server.search.articles.source import ArticleSource
 from cutaway_server.work.pool import Workers

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
@@ -34,8 +33,10 @@ _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 )
 _BLOCKS = frozenset(
-    "address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure footer form h1"
-    " h2 h3 h4 h5 h6 header hr html legend li main nav ol p pre section summary table tbody tfoot thead tr ul".split()
+    {"address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div", "dl", "dt"}
+    | {"fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "html"}
+    | {"legend", "li", "main", "nav", "ol", "p", "pre", "section", "summary", "table", "tbody", "tfoot", "thead", "tr"}
+    | {"ul"}
 )
 _SPACES = frozenset({"br", "td", "th", "img", "iframe", "video", "audio", "option"})
 
@@ -176,8 +177,3 @@ class _Reader(HTMLParser):
             self.has_video = True
         else:
             self.has_video = self.has_video or is_player(web_url(source, self._base))
-
-
-def unescaped(text: str) -> str:
-    """A plain text in which someone left entities: ``AT&amp;T``."""
-    return unescape(text) if "&" in text else text

@@ -41,6 +41,7 @@ _READ_CPU_SECONDS = 20.0
 AT_ONCE = 4
 """Feeds that are looked at side by side."""
 _POLL_SECONDS = 15.0
+NOTHING = Put()
 _ACCEPT = (
     "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, application/json;q=0.8,"
     " text/html;q=0.5, */*;q=0.3"
@@ -69,7 +70,7 @@ class Look:
 
     url: str
     title: str = ""
-    put: Put = Put()
+    put: Put = NOTHING
     unchanged: bool = False
     fault: str = ""
     gone: bool = False

@@ -85,7 +85,7 @@ class Rows:
         self._complain = complain
         self._line = 0
         self._understood: dict[str, str] = {}
-        self._names: dict[str, str] = {}
+        self._names: dict[str, tuple[str, int]] = {}
         self.kind: Literal["json", "csv", ""] = ""
         self.ignored: dict[str, None] = {}
         self.bytes_read = 0
@@ -151,24 +151,24 @@ class Rows:
         values: dict[str, Any] = {}
         best: dict[str, int] = {}
         for column, value in found.items():
-            field = self._names.get(column)
-            if field is None:
-                field = self._learn(column)
+            known = self._names.get(column)
+            field, place = self._learn(column) if known is None else known
             if not field or value is None or value == "":
                 continue
-            place = _ORDER[_plain_name(column)]
             if field not in values or place < best[field]:
                 values[field], best[field] = value, place
                 self._understood.setdefault(field, column)
         return values
 
-    def _learn(self, column: str) -> str:
-        field = _FIELDS.get(_plain_name(column), "")
+    def _learn(self, column: str) -> tuple[str, int]:
+        """The field that a column holds, ``""`` for none, and the place of its name among the names for it."""
+        name = "".join(filter(str.isalnum, column.lower()))
+        known = _FIELDS.get(name, ""), _ORDER.get(name, 0)
         if len(self._names) < MAX_COLUMNS:
-            self._names[column] = field
-            if not field and column != "type":
+            self._names[column] = known
+            if not known[0] and name != "type":
                 self.ignored[one_line(column, 60)] = None
-        return field
+        return known
 
     # --- CSV --------------------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Rows:
         csv.field_size_limit(MAX_LINE_BYTES)
         delimiter = max(",;\t|", key=header.count)
         columns = next(csv.reader([header], delimiter=delimiter), [])
-        fields = [self._learn(column.strip()) for column in columns]
+        fields = [self._learn(column.strip())[0] for column in columns]
         if not {"title", "description"} & set(fields):
             raise NotRows(
                 "The first line names no column for a title or a description, so this is no CSV of articles. Columns: "
@@ -244,10 +244,6 @@ def export_line(entry: Entry, id_: int) -> bytes:
             "key": entry.key,
         }
     )
-
-
-def _plain_name(column: str) -> str:
-    return "".join(filter(str.isalnum, column.lower()))
 
 
 def _text(values: Mapping[str, Any], field: str, limit: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""Web pages from a SearXNG instance, asked by its search API. Comes in: what is wanted; goes out: results, by relevance.
+"""Web pages from a SearXNG instance, asked by its search API. Comes in: what is wanted; goes out: results by relevance.
 
 Nothing is found without words: a search engine has no front page. Its operator must have enabled JSON.
 """
@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from cutaway_server.fetch.door import Door
-from cutaway_server.search.articles.hits import Hit, NoAnswer, ask_service
 from cutaway_server.search.articles.canonical import canonical_url, short_hash, web_url
 from cutaway_server.search.articles.dates import read_date
 from cutaway_server.search.articles.entry import Found, Wanted
+from cutaway_server.search.articles.hits import Hit, NoAnswer, ask_service
 from cutaway_server.search.articles.prose import plain, plain_line
 from cutaway_server.search.articles.source import ArticleSource
 from cutaway_server.work.pool import Workers

@@ -4,6 +4,8 @@ Comes in: addresses, and what became of each look at them. Goes out: which feeds
 who looks claims it first, so two servers on one folder share the work, and a claim whose program died lapses.
 """
 
+# ruff: noqa: S608 - what varies in a statement are names of our own columns, and question marks
+
 from __future__ import annotations
 
 import random
@@ -154,7 +156,7 @@ class Subscriptions:
         )
 
     def failed(self, id_: int, error: str, *, seconds: float, rest_seconds: float = 0.0, gone: bool = False) -> None:
-        """Note that a feed could not be read; each further failure doubles the `seconds` to the next look, up to a day."""
+        """Note that a feed could not be read; each further failure doubles the `seconds` to the next look, to a day."""
         now = time.time()
         failures = self._connection.execute("SELECT failures FROM feeds WHERE id = ?", (id_,)).fetchone()
         waited = min(seconds * 2.0 ** min(failures[0] if failures else 0, 20), _LONGEST_SECONDS) * _jitter()
