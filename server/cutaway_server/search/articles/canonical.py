@@ -27,9 +27,9 @@ _UNSAFE = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+")
 _HOST = re.compile(r"[a-z0-9_-]([a-z0-9._-]*[a-z0-9_-])?\.?")
 _USUAL = re.compile(
     r"https?://[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+"
-    r"(/(?!\.)[\x21\x23-\x2e\x30-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+)*/?"
+    r"(/[\x21\x23-\x2e\x30-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]+)*/?"
 )
-"""URLs that are as they shall be: no port, and no dot at the start of a part of the path."""
+"""URLs that are as they shall be."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 

@@ -1,7 +1,7 @@
 """``cutaway articles``: fill the store of articles, look into it, empty it.
 
 Comes in: arguments; goes out: lines on stdout, a live bar, and an exit status: 0 for done, 1 when something failed
-(each failure is a line on stderr), 2 for wrong usage, 130 for Ctrl-C. What was told to be kept is kept, whatever happens
+(each failure is a line on stderr), 2 for wrong usage, 130 for Ctrl-C. What was said to be kept is kept, whatever comes
 afterwards. A server may run on the same folder: then it brings the search index up to what was done here; without one,
 the command does that itself.
 """

@@ -20,6 +20,7 @@ from cutaway_server.search.articles import jsonfeed
 from cutaway_server.search.articles.canonical import web_url
 from cutaway_server.search.articles.dates import from_struct, read_date
 from cutaway_server.search.articles.entry import Entry
+from cutaway_server.search.articles.opml import looks_like_opml
 from cutaway_server.search.articles.piece import NotAFeed, Piece, count
 from cutaway_server.search.articles.prose import one_line, plain, plain_line, read_html
 
@@ -28,12 +29,14 @@ __all__ = ["Feed", "NotAFeed", "read_feed"]
 MAX_ENTRIES = 5_000
 """Most articles of one feed; the first ones are the newest by custom."""
 
-_DOCTYPE = re.compile(rb"<!DOCTYPE[^>\[]*\[.*?\]\s*>", re.IGNORECASE | re.DOTALL)
+_ENTITY = re.compile(rb"<!ENTITY[^>]*>")
+_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _HEAD_BYTES = 64 * 1024
 _END = re.compile(rb"</(?:\w+:)?(?:item|entry)\s*>", re.IGNORECASE)
 _FEED_LINK = re.compile(r"<link\b[^>]{1,2000}>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""\b(rel|type|href)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 _FEED_TYPES = ("application/rss+xml", "application/atom+xml", "application/feed+json", "application/rdf+xml")
+_YEAR_0 = re.compile(r"(?<![\d+:-])0000(?!\d)")
 _POINTS = re.compile(r"^Points: (\d{1,7})$", re.MULTILINE)
 _COMMENTS = re.compile(r"^# Comments: (\d{1,7})$", re.MULTILINE)
 
@@ -97,10 +100,10 @@ def _entries(pieces: Iterable[Piece], url: str) -> tuple[Entry, ...]:
 
 
 def _parse(data: bytes, content_type: str, url: str) -> Any:
-    # Entities that are declared here are for bombs; the usual ones (&nbsp;) are known without.
-    head = data[:_HEAD_BYTES]
-    data = _DOCTYPE.sub(b"", head, count=1) + data[_HEAD_BYTES:]
-    data = _without_more(data)
+    if wide := jsonfeed.wide_encoding(data):
+        data = _DECLARATION.sub("", data.decode(wide, "replace"), count=1).encode("utf-8", "replace")
+    # Entities that a feed declares are for bombs; the usual ones (&nbsp;) are known without.
+    data = _without_more(_ENTITY.sub(b"", data))
     headers = {"content-type": content_type or "application/xml", "content-location": url}
     if content_type.partition(";")[0].strip().lower().startswith("text/") and "charset" not in content_type.lower():
         # RFC 3023 wants it to be ASCII then, and RFC 7303 no longer does: what the document says counts.
@@ -147,10 +150,7 @@ def _piece(each: Any, url: str, feed_author: str) -> Piece:
         id=str(each.get("id") or ""),
         title=_text(each, "title"),
         author=_author(each) or feed_author,
-        published=from_struct(dict.get(each, "published_parsed"))
-        or from_struct(dict.get(each, "updated_parsed"))
-        or read_date(dict.get(each, "published"))
-        or read_date(dict.get(each, "updated")),
+        published=_date(each, "published") or _date(each, "updated"),
         description=description,
         image=_image(each, media, base) or next((prose.image for prose in read if prose.image), ""),
         url=link,
@@ -167,6 +167,13 @@ def _text(found: Any, name: str) -> str:
     if not isinstance(value, str):
         return ""
     return one_line(value) if detail.get("type") == "text/plain" else plain_line(value)
+
+
+def _date(each: Any, name: str) -> int | None:
+    text = str(dict.get(each, name) or "")
+    if _YEAR_0.search(text):  # feedparser takes it for 2000
+        return None
+    return from_struct(dict.get(each, f"{name}_parsed")) or read_date(text)
 
 
 def _author(found: Any) -> str:
@@ -205,6 +212,8 @@ def _comments(each: Any) -> int:
 
 def _named_feed(data: bytes, url: str) -> str:
     """The address of the feed that a web page names in its head."""
+    if looks_like_opml(data):
+        raise NotAFeed("This is a list of feeds (OPML): save it as a file, and add that.")
     head = data[: 4 * _HEAD_BYTES].decode("utf-8", "replace")
     if not re.search(r"<(!doctype\s+html|html|head|body|link|title)\b", head, re.IGNORECASE):
         raise NotAFeed("This is no feed: neither RSS nor Atom nor JSON Feed.")

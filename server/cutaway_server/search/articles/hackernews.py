@@ -20,7 +20,7 @@ from cutaway_server.search.articles.source import ArticleSource
 from cutaway_server.work.pool import Workers
 
 _ITEM = "https://news.ycombinator.com/item?id="
-_QUERY_CHARACTERS = 400
+_QUERY_BYTES = 400
 """Algolia takes 512 bytes of a query."""
 _DEEP = 4
 """Pages among which a surprise is drawn."""
@@ -54,7 +54,7 @@ class HackerNews(ArticleSource):
 
 
 def _question(wanted: Wanted) -> dict[str, str | int]:
-    text = wanted.text.encode()[:_QUERY_CHARACTERS].decode(errors="ignore").strip()
+    text = wanted.text.encode(errors="ignore")[:_QUERY_BYTES].decode(errors="ignore").strip()
     asked: dict[str, str | int] = {"hitsPerPage": wanted.limit, "tags": "story"}
     if text:
         asked["query"] = text

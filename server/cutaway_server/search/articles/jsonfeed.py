@@ -31,6 +31,17 @@ def looks_like_json(data: bytes) -> bool:
     return head.lstrip()[:1] in (b"{", b"[")
 
 
+def wide_encoding(data: bytes) -> str:
+    """The encoding of text whose characters have two or four bytes each; ``""`` for others."""
+    if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    if data[:1] == b"\0":
+        return "utf-16-be"
+    return "utf-16-le" if data[1:2] == b"\0" else ""
+
+
 def read(data: bytes, content_type: str, url: str) -> tuple[str, Iterator[Piece]]:
     """The title and the articles of a feed.
 
@@ -69,8 +80,8 @@ def _salvaged(text: str) -> Mapping[str, Any]:
 def _utf8(data: bytes, content_type: str) -> bytes:
     """UTF-8, as it should be; otherwise as it is or says it is, with what makes no sense replaced."""
     data = data.removeprefix(_BOM)
-    if b"\0" in data[:4] or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return _decoded(data, "utf-16").encode()
+    if wide := wide_encoding(data):
+        return data.decode(wide, "replace").encode("utf-8", "replace")
     try:
         data.decode()
     except UnicodeDecodeError:

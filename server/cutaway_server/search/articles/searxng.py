@@ -52,7 +52,7 @@ class SearXNG(ArticleSource):
 
     async def find(self, wanted: Wanted) -> Sequence[Found]:
         """Web pages; see :class:`~.source.ArticleSource`."""
-        text = wanted.text[:_QUERY_CHARACTERS].strip()
+        text = wanted.text.encode(errors="ignore").decode()[:_QUERY_CHARACTERS].strip()
         if not text:
             return []
         asked: dict[str, str | int] = {"q": text, "format": "json"}
