@@ -97,3 +97,9 @@ def open_desk(io_loop: IOLoop, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
 def desk(open_desk: Callable[..., Desk], origin: Origin) -> Desk:
     """A desk that may visit the origin."""
     return open_desk(origin.policy)
+
+
+@pytest.fixture
+def sealed(open_desk: Callable[..., Desk]) -> Desk:
+    """A desk that may visit the public internet only."""
+    return open_desk(Policy())
