@@ -25,7 +25,9 @@ from bench_whole_job import whole_job
 from report import main
 
 if __name__ == "__main__":
-    missed = main(__doc__, first_snippet, streams, whole_job, highlights, cutting, exact, leaving, boundaries, relevance)
+    missed = main(
+        __doc__, first_snippet, streams, whole_job, highlights, cutting, exact, leaving, boundaries, relevance
+    )
     # A process of its own: a heap that other benchmarks have grown is worth 20 ms to the baseline.
     missed |= subprocess.call([sys.executable, str(Path(__file__).with_name("bench_protocol.py"))])
     sys.exit(missed)
