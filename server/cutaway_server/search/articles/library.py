@@ -26,6 +26,8 @@ from cutaway_server.search.articles.vectors import Vectors
 
 CANDIDATES = 200
 """Best articles by their words alone, from which the rest of the ranking chooses."""
+RECONSIDERED = 50
+"""Best articles by words and meaning whose order the words of the very best may change."""
 MAX_QUESTION = 20_000
 """Characters of a question that are looked at."""
 MAX_BY_MEANING = 20_000
@@ -104,10 +106,12 @@ class Library:
             best = np.argsort(-scores, kind="stable")[: ranking.FEEDBACK]
             more = self._expansion(hits.ids[best], scores[best], wanted)
             scores = ranking.fused(hits.scores, rows, question + rows[best].mean(axis=0))
-            again = self._index.search(more, CANDIDATES, among=hits.ids)
+            near = np.argsort(-scores, kind="stable")[:RECONSIDERED]
+            again = self._index.search(more, RECONSIDERED, among=hits.ids[near])
             if len(again.ids):
-                by_id, same = np.argsort(hits.ids), np.argsort(again.ids)
-                scores[by_id] += ranking.EXPANSION * ranking.scaled(again.scores)[same]
+                scores[near[np.argsort(hits.ids[near])]] += (
+                    ranking.EXPANSION * ranking.scaled(again.scores)[np.argsort(again.ids)]
+                )
         order = np.argsort(-scores, kind="stable")
         return hits.ids[order], scores[order]
 
