@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 FOLDER = "index"
 FORMAT = 1
 """Of schema and analysis; an index of another one is built anew."""
-_TITLE_WEIGHT = 2
-"""How often a title is counted: one field with its title repeated is as good as two fields, for half the postings."""
+_FIELDS = {"words": 1.0, "title": 0.5}
+"""What is searched, and how much it counts: all words, and once more those of the title."""
 _HEAP_BYTES = 64 << 20
 """Memory for postings before they go to disk; one thread has it all."""
 _MARKER = 0
@@ -35,7 +35,8 @@ def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     # Signed: delete_documents_by_term of tantivy 0.27 finds nothing in unsigned fields.
     builder.add_integer_field("id", fast=True, indexed=True)
-    builder.add_text_field("words", tokenizer_name="words", index_option="freq")
+    for field in _FIELDS:
+        builder.add_text_field(field, tokenizer_name="words", index_option="freq")
     builder.add_integer_field("sequence", fast=True)
     builder.add_text_field("record", stored=True, tokenizer_name="raw", index_option="basic")
     return builder.build()
@@ -122,11 +123,13 @@ class Index:
         if self._searcher is None or not weights:
             return Hits(np.empty(0, np.int64), np.empty(0, np.float32))
         wanted = [
-            (tantivy.Occur.Should, tantivy.Query.boost_query(tantivy.Query.term_query(SCHEMA, "words", term), weight))
+            (tantivy.Occur.Should, tantivy.Query.boost_query(_has(term, field), weight * share))
             for term, weight in weights.items()
+            for field, share in _FIELDS.items()
         ]
         if among is not None:
-            these = tantivy.Query.term_set_query(SCHEMA, "id", among.tolist())
+            # A third of the time of term_set_query, which walks through all ids there are.
+            these = tantivy.Query.boolean_query([(tantivy.Occur.Should, _has(id_, "id")) for id_ in among.tolist()])
             wanted.append((tantivy.Occur.Must, tantivy.Query.const_score_query(these, 0.0)))
         try:
             found = self._searcher.search(tantivy.Query.boolean_query(wanted), limit, count=False).hits
@@ -188,7 +191,7 @@ class IndexWriter:
     def _read_marker(self) -> tuple[int, int]:
         """The last change that it has followed, and the highest id in it."""
         searcher = self._index.searcher()
-        found = searcher.search(tantivy.Query.term_query(SCHEMA, "id", _MARKER), 1).hits
+        found = searcher.search(_has(_MARKER, "id"), 1).hits
         if not found:
             raise IndexBroken("it does not say how far it is")
         if searcher.doc(found[0][1]).get_first("record") != self._identity:
@@ -213,7 +216,9 @@ class IndexWriter:
                 self._writer.delete_documents_by_term("id", text.id)
             document = tantivy.Document()
             document.add_integer("id", text.id)
-            document.add_text("words", spaced("\n".join([text.title] * _TITLE_WEIGHT + [text.description])))
+            title = spaced(text.title)
+            document.add_text("title", title)
+            document.add_text("words", f"{title}\n{spaced(text.description)}")
             self._writer.add_document(document)
         self._highest = max(self._highest, *(text.id for text in changes.texts), 0)
         self._pending = changes.sequence
@@ -228,6 +233,10 @@ class IndexWriter:
     def close(self) -> None:
         """Wait for merges that are under way; what was not committed is forgotten."""
         self._writer.wait_merging_threads()
+
+
+def _has(term: str | int, field: str) -> tantivy.Query:
+    return tantivy.Query.term_query(SCHEMA, field, term)
 
 
 def _identity(record: str) -> str:

@@ -4,10 +4,14 @@ functions; one fixed setting for all collections.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cutaway_server.search.articles.terms import ANALYZER, spaced
 
 Floats = NDArray[np.float32]
 
@@ -15,16 +19,25 @@ MAX_TERMS = 32
 """Terms of a question that are looked for: of a whole page, its rarest words say what it is about."""
 DENSE = 0.3
 """Share of the vectors in the score."""
+FEEDBACK = 5
+"""Best articles that are taken for what was meant, to look again at all candidates."""
+EXPANSION = 0.2
+"""Weight of the words of those, against the score of the question's own."""
+_EXPANSION_TERMS = 15
+_EXPANSION_TRIED = 30
+_EXPANSION_CHARACTERS = 2000
+_COMMON = 0.1
+"""Share of all articles; words of more are no help."""
 VARIETY = 0.4
 """Weight of being unlike what was picked before, against the interest, in surprises."""
 _TEMPERATURE = 0.25
 """Of the sampling of surprises: the most relevant candidate is e^4 times as likely as the least."""
 
 
-def rarest(counts: Mapping[str, int], frequency: Callable[[str], int]) -> dict[str, float]:
-    """The terms to look for, each with its weight; those that no article has are left out."""
-    known = sorted((found, term) for term in counts if (found := frequency(term)))
-    return {term: float(counts[term]) for _, term in known[:MAX_TERMS]}
+def rarest(terms: Iterable[str], frequency: Callable[[str], int]) -> list[str]:
+    """The terms to look for; those that no article has are left out."""
+    known = sorted((found, term) for term in terms if (found := frequency(term)))
+    return [term for _, term in known[:MAX_TERMS]]
 
 
 def scaled(scores: Floats) -> Floats:
@@ -46,6 +59,39 @@ def fused(lexical: Floats, rows: Floats, question: Floats) -> Floats:
     dense = rows @ question
     meaning[known] = scaled(dense[known])
     return (1 - DENSE) * words + DENSE * meaning
+
+
+def expansion(
+    texts: Sequence[str], scores: Floats, taken: Collection[str], frequency: Callable[[str], int], count: int
+) -> dict[str, float]:
+    """The words that best describe the best articles, besides those of the question, with weights up to 1.
+
+    After the relevance model RM3 (Abdul-Jaleel et al., TREC 2004), but for the candidates alone, so that it can reorder
+    what was found, and never brings what has nothing to do with the question.
+
+    Parameters
+    ----------
+    texts, scores
+        Of the articles.
+    taken
+        The question's terms.
+    frequency, count
+        How many articles have a term; how many there are.
+    """
+    found: Counter[str] = Counter()
+    for text, score in zip(texts, scores.tolist(), strict=True):
+        words = ANALYZER.analyze(spaced(text[:_EXPANSION_CHARACTERS], single=False))
+        for word, times in Counter(words).items():
+            # The rest are initials, units and years.
+            if word not in taken and not word.isdecimal() and (len(word) > 2 or not word.isascii()):
+                found[word] += score * times / len(words)
+    weights = {
+        word: share * math.log(count / articles)
+        for word, share in found.most_common(_EXPANSION_TRIED)
+        if 1 < (articles := frequency(word)) < max(_COMMON * count, FEEDBACK)
+    }
+    best = sorted(weights.items(), key=lambda item: -item[1])[:_EXPANSION_TERMS]
+    return {word: weight / best[0][1] for word, weight in best}
 
 
 def surprises(relevance: Floats, rows: Floats, count: int, chance: np.random.Generator) -> list[int]:

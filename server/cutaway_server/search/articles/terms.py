@@ -6,7 +6,6 @@ neighbouring characters.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 
 from tantivy import Filter, TextAnalyzer, TextAnalyzerBuilder, Tokenizer
@@ -51,7 +50,7 @@ def _pairs(run: str, single: bool) -> Iterator[str]:
         yield from run
 
 
-def terms(question: str) -> Counter[str]:
-    """The terms of a question and how often each is in it, without words like "what" and "the" if there are others."""
+def terms(question: str) -> set[str]:
+    """The terms of a question, without words like "what" and "the" if there are others."""
     text = spaced(question, single=False)
-    return Counter(_TELLING.analyze(text) or ANALYZER.analyze(text))
+    return set(_TELLING.analyze(text) or ANALYZER.analyze(text))
