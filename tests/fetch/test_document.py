@@ -7,8 +7,8 @@ import gzip
 import threading
 import time
 from collections.abc import Iterator
-from email.utils import format_datetime
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from tornado.ioloop import IOLoop

@@ -27,8 +27,8 @@ from cutaway_server.fetch.urls import check_url
 
 __all__ = ["Document", "ask"]
 
-_HEADS_BYTES = 1 << 20
-"""What heads, redirects and TLS may take of a pass beside the body."""
+_MORE_BYTES = 16 << 20
+"""Of a pass beside the body: heads, TLS, and what buffers on the way hold of a body that is too large."""
 _LONGEST_REST = 7 * 86400
 _PERMANENT = (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT)
 _REDIRECTS = (*_PERMANENT, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT)
@@ -101,7 +101,7 @@ async def ask(
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Document | Exception] = loop.create_future()
-    with door.admit(max_bytes=max_bytes + _HEADS_BYTES, max_connections=4) as pass_:
+    with door.admit(max_bytes=max_bytes + _MORE_BYTES, max_connections=4) as pass_:
         line = Line(pass_, connections=2)
 
         def work() -> None:

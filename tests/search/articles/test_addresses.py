@@ -45,7 +45,16 @@ def test_what_is_another_page_has_another_name() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "javascript:alert(1)", "mailto:a@b.c", "/relative", "http://", "http://user:pw@host/", "http://[::1", "http://a b/"],
+    [
+        "",
+        "javascript:alert(1)",
+        "mailto:a@b.c",
+        "/relative",
+        "http://",
+        "http://user:pw@host/",
+        "http://[::1",
+        "http://a b/",
+    ],
 )
 def test_what_cannot_be_shown_as_a_link_is_none(text: str) -> None:
     assert web_url(text) == canonical_url(text) == ""
@@ -106,7 +115,17 @@ def test_dates_in_many_forms(written: object, meant: str) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["0000-00-00", "0001-01-01T00:00:00Z", "9999-12-31", "Mon, 00 Jan 0000 00:00:00 GMT", "soon", "", None, True, "13/13/2016"]
+    [
+        "0000-00-00",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31",
+        "Mon, 00 Jan 0000 00:00:00 GMT",
+        "soon",
+        "",
+        None,
+        True,
+        "13/13/2016",
+    ]
     + [0, float("nan"), float("inf"), 10**30, [], {}, "1e999", "31/2/2020", "٢٠١٦-٠٥-٠٨T٩٩"],
 )
 def test_dates_that_cannot_be_are_none(written: object) -> None:
@@ -155,7 +174,9 @@ def test_players_are_films(html: str) -> None:
 
 
 def test_other_frames_and_links_are_none() -> None:
-    html = '<iframe src="https://example.org/map"></iframe><a href="https://youtu.be/x">see</a><audio src=a.mp3></audio>'
+    html = (
+        '<iframe src="https://example.org/map"></iframe><a href="https://youtu.be/x">see</a><audio src=a.mp3></audio>'
+    )
     assert not read_html(html, "https://example.org/").has_video
     assert is_player("https://www.youtube.com/watch?v=abc")
     assert is_player("https://www.dailymotion.com/video/x1")
@@ -173,7 +194,10 @@ def test_controls_and_directions_go_and_joiners_stay() -> None:
     assert one_line("a\x00b\x1b[31m\u202ec\ud800\n d 👩\u200d🔬\ufeff") == "ab[31mc d 👩\u200d🔬"
 
 
-@given(st.text(max_size=300) | st.from_regex(r"(<[a-z/!]{1,4}[ =\"'>]{0,3}|&#?[a-z0-9]{0,4};?|[ab ]){0,60}", fullmatch=True))
+@given(
+    st.text(max_size=300)
+    | st.from_regex(r"(<[a-z/!]{1,4}[ =\"'>]{0,3}|&#?[a-z0-9]{0,4};?|[ab ]){0,60}", fullmatch=True)
+)
 def test_texts_never_fail_and_are_clean(text: str) -> None:
     for found in (plain(text), clean(text), read_html(text).text):
         assert found == clean(found)

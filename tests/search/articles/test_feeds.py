@@ -134,7 +134,9 @@ def test_films_are_known(item: str) -> None:
 
 
 def test_what_is_no_film_is_none() -> None:
-    assert not one('<enclosure type="audio/mpeg" url="https://x.example/a.mp3"/><link>https://vimeo.com/about</link>').has_video
+    assert not one(
+        '<enclosure type="audio/mpeg" url="https://x.example/a.mp3"/><link>https://vimeo.com/about</link>'
+    ).has_video
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,10 @@ def test_what_is_no_film_is_none() -> None:
             "https://x.example/i.jpg",
         ),
         ("<description>&lt;img src='a.png'&gt;text</description>", "https://loaf.example/feeds/a.png"),
-        ("<link>https://b.example/x/y</link><description>&lt;img src='a.png'&gt;</description>", "https://b.example/x/a.png"),
+        (
+            "<link>https://b.example/x/y</link><description>&lt;img src='a.png'&gt;</description>",
+            "https://b.example/x/a.png",
+        ),
         ('<media:thumbnail url="javascript:alert(1)"/>', ""),
         ('<media:thumbnail url="file:///etc/passwd"/>', ""),
         ("<description>&lt;img src='data:image/png;base64,AAAA'&gt;</description>", ""),
@@ -173,7 +178,9 @@ def test_full_content_is_preferred_and_bounded() -> None:
     assert entry.description.endswith("…")
 
 
-@pytest.mark.parametrize("date", ["Mon, 01 Jan 0000 00:00:00 GMT", "9999-12-31T00:00:00Z", "yesterday", "0001-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "date", ["Mon, 01 Jan 0000 00:00:00 GMT", "9999-12-31T00:00:00Z", "yesterday", "0001-01-01T00:00:00Z"]
+)
 def test_dates_that_cannot_be_are_none(date: str) -> None:
     assert one(f"<pubDate>{date}</pubDate>").published is None
 
@@ -184,9 +191,9 @@ LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
 BOMB = f'<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY l0 "lol">{LAUGHS}]>' + RSS.partition("?>")[2].format(
     items="<item><title>A &l11; b</title><description>&l11;</description></item>"
 )
-QUADRATIC = f'<?xml version="1.0"?>\n<!DOCTYPE rss [\n<!ENTITY x "{"x" * 100_000}">\n]>' + RSS.partition("?>")[2].format(
-    items=f"<item><title>A</title><description>{'&x;' * 100_000}</description></item>"
-)
+QUADRATIC = f'<?xml version="1.0"?>\n<!DOCTYPE rss [\n<!ENTITY x "{"x" * 100_000}">\n]>' + RSS.partition("?>")[
+    2
+].format(items=f"<item><title>A</title><description>{'&x;' * 100_000}</description></item>")
 
 
 @pytest.mark.parametrize("bomb", [BOMB, BOMB.replace("><!ENTITY", ">\n<!ENTITY"), QUADRATIC])
@@ -230,7 +237,9 @@ def test_a_hundred_thousand_articles_are_bounded() -> None:
 
 
 def test_deep_nesting_is_survived() -> None:
-    assert [each.title for each in read(RSS.format(items="<item><title>A</title><description>" + "<a>" * 20_000))] == ["A"]
+    assert [each.title for each in read(RSS.format(items="<item><title>A</title><description>" + "<a>" * 20_000))] == [
+        "A"
+    ]
     with pytest.raises(NotAFeed, match="not valid JSON"):
         read('{"items": ' + "[" * 100_000, "application/json")
 
@@ -239,7 +248,9 @@ def test_deep_nesting_is_survived() -> None:
     "body",
     [
         RSS.format(items="<item><title>Fish & chips</title></item><item><title>Two"),
-        RSS.format(items="<item><title>Fish &nbsp; chips</title></item><item><title>Two</title></item>").replace("xmlns:", "x-"),
+        RSS.format(items="<item><title>Fish &nbsp; chips</title></item><item><title>Two</title></item>").replace(
+            "xmlns:", "x-"
+        ),
         "\n\n  " + RSS.format(items="<item><title>Fish &unknown; chips</title></item><item><title>Two</title></item>"),
         RSS.format(items="<item><title>Fish \x01\x0b chips</title></item><item><title>Two</title></item>"),
     ],
@@ -253,7 +264,11 @@ def test_broken_xml_gives_what_is_whole(body: str) -> None:
 
 def test_broken_json_gives_what_is_whole() -> None:
     text = json.dumps(JSON_FEED, indent=1)
-    assert [each.title for each in read(text[: text.index("nonsense")])] == ["Seven", "No title here, only a text.", "Clip"]
+    assert [each.title for each in read(text[: text.index("nonsense")])] == [
+        "Seven",
+        "No title here, only a text.",
+        "Clip",
+    ]
 
 
 @pytest.mark.parametrize(
