@@ -125,8 +125,8 @@ def test_dates_in_many_forms(written: object, meant: str) -> None:
         None,
         True,
         "13/13/2016",
-    ]
-    + [0, float("nan"), float("inf"), 10**30, [], {}, "1e999", "31/2/2020", "٢٠١٦-٠٥-٠٨T٩٩"],
+        *(0, float("nan"), float("inf"), 10**30, [], {}, "1e999", "31/2/2020", "٢٠١٦-٠٥-٠٨T٩٩"),
+    ],
 )
 def test_dates_that_cannot_be_are_none(written: object) -> None:
     assert read_date(written) is None

@@ -32,11 +32,14 @@ def one(item: str) -> Entry:
     return entry
 
 
-ATOM = """<feed xmlns="http://www.w3.org/2005/Atom" xmlns:thr="http://purl.org/syndication/thread/1.0" xml:base="/blog/">
+ATOM = """<feed xmlns="http://www.w3.org/2005/Atom" xmlns:thr="http://purl.org/syndication/thread/1.0"
+ xml:base="/blog/">
 <title type="html">Caf&amp;eacute; &amp;amp; more</title><author><name>The house</name></author>
 <entry><id>urn:1</id><title>Using &lt;canvas&gt; well</title><link rel="alternate" href="one"/>
 <link rel="replies" href="one#c" thr:count="12"/><published>2026-02-03T04:05:06+01:00</published>
-<summary>Short.</summary><content type="html">&lt;p&gt;Long &lt;em&gt;content&lt;/em&gt; of it.&lt;/p&gt;&lt;img src="/i/1.png"&gt;</content></entry>
+<summary>Short.</summary>
+<content type="html">&lt;p&gt;Long &lt;em&gt;content&lt;/em&gt; of it.&lt;/p&gt;&lt;img src="/i/1.png"&gt;</content>
+</entry>
 <entry><id>urn:2</id><title type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml">Two <b>bold</b></div></title>
 <author><name>Ann</name></author><author><name>Bo</name></author><updated>2026-02-03T04:05:06Z</updated></entry>
 </feed>"""
@@ -165,7 +168,8 @@ def test_images(item: str, image: str) -> None:
 
 def test_comments_and_likes() -> None:
     entry = one(
-        "<slash:comments>31</slash:comments><media:community><media:starRating count='1200' average='5'/></media:community>"
+        "<slash:comments>31</slash:comments>"
+        "<media:community><media:starRating count='1200' average='5'/></media:community>"
     )
     assert (entry.comments, entry.likes) == (31, 1200)
     entry = one("<description>&lt;p&gt;Points: 12&lt;/p&gt;&lt;p&gt;# Comments: 4&lt;/p&gt;</description>")
@@ -318,13 +322,16 @@ def test_a_page_names_its_feed() -> None:
         read(page.replace("/comments.xml?a=1&amp;b=2", "javascript:x"))
 
 
+JAMES = "James Dempsey and the Breakpoints Benefit App Camp for Girls"
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the collection of real feeds")
 @pytest.mark.parametrize(
     ("name", "title", "count", "first", "author"),
     [
         ("atp.rss", "Accidental Tech Podcast", 100, "311: Mutually Assured Destruction", "Marco Arment, ATP"),
         ("russcox.atom", "research!rsc", 19, "Transparent Logs for Skeptical Clients", "Russ Cox"),
-        ("inessential.json", "inessential.com", 20, "James Dempsey and the Breakpoints Benefit App Camp for Girls", "Brent Simmons"),
+        ("inessential.json", "inessential.com", 20, JAMES, "Brent Simmons"),
         ("allthis-partial.json", "And now it’s all this", 2, "Last thoughts on modifier keys", "Dr. Drang"),
     ],
 )  # fmt: skip

@@ -182,9 +182,8 @@ async def test_the_refresher_looks_at_what_is_due_and_survives_everything(
     task = asyncio.create_task(Refresher(desk.looker).run())
     await asyncio.to_thread(origin.wait_for, lambda: len({seen.name for seen in origin.requests}) == 10)
     async with asyncio.timeout(20):
-        while len(desk.titles()) < 6 or not all(
-            desk.followed(origin.url(n)).error for n in ("html", "reset", "nothing")
-        ):
+        failing = [origin.url(name) for name in ("html", "reset", "nothing")]
+        while len(desk.titles()) < 6 or not all(desk.followed(url).error for url in failing):  # noqa: ASYNC110 - of files
             await asyncio.sleep(0.02)
     # A feed that is due later, and one that is added while it runs.
     desk.claimed(origin.serve("late", Resource(rss(77))))
