@@ -121,7 +121,8 @@ def test_three_feeds_are_added_listed_refreshed_and_removed(shell: Shell, origin
     done = shell.run("remove", listed[0]["id"], one, "999999", "https://other.example/")
     assert done.returncode == 1
     assert "The Daily Loaf: no longer followed, 2 articles removed" in done.stdout
-    assert done.stderr.count("no article has this id") == 2
+    assert "cutaway: 999999: no article has this id\n" in done.stderr
+    assert "cutaway: https://other.example/: this feed is not followed\n" in done.stderr
     assert sorted(shell.titles()) == ["In JSON", "Loaf number 3"]
     assert shell.indexed() == 2
     assert "no longer followed, 0 articles removed" in shell.ok("remove", "--keep-articles", two)
@@ -330,6 +331,7 @@ def test_on_a_terminal_there_are_tables_and_no_controls(shell: Shell, origin: Or
 
 def test_without_the_servers_libraries_it_says_what_to_install(shell: Shell) -> None:
     code = "import sys; sys.modules['cutaway_server'] = None; from cutaway.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code, "articles", "list"], capture_output=True, text=True, env=shell.environment)
+    command = [sys.executable, "-c", code, "articles", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, env=shell.environment)
     assert done.returncode == 1
     assert "pip install 'cutaway[server]'" in done.stderr

@@ -26,6 +26,7 @@ from cutaway.errors import CutawayError, InvalidRequest
 from cutaway_server.errors import Fault
 from cutaway_server.search.articles.canonical import web_url
 from cutaway_server.search.articles.dates import iso_date
+from cutaway_server.search.articles.prose import cut
 from cutaway_server.search.articles.record import Put, Record
 from cutaway_server.search.articles.subscriptions import Subscription, Subscriptions
 from cutaway_server.search.articles.terminal import Terminal
@@ -244,7 +245,7 @@ def list_(feeds: bool, limit: int, as_json: bool, **given: Any) -> None:
                 str(each.id),
                 iso_date(each.entry.published)[:10],
                 each.entry.title,
-                each.entry.author[:24],
+                cut(each.entry.author, 24),
                 f"{each.entry.likes:,}" if each.entry.likes else "",
                 f"{each.entry.comments:,}" if each.entry.comments else "",
             )
@@ -254,6 +255,8 @@ def list_(feeds: bool, limit: int, as_json: bool, **given: Any) -> None:
         stats = record.stats()
         if stats.samples:
             terminal.note("These are samples, until the first articles of your own: cutaway articles add FEED_URL")
+        elif not found:
+            terminal.note("No articles yet: cutaway articles add FEED_URL")
         elif stats.articles > len(found):
             terminal.note(f"The last {len(found):,} of {stats.articles:,}; more with --limit.")
 
@@ -281,8 +284,7 @@ def _list_feeds(record: Record, terminal: Terminal) -> None:
 
 
 def _feed_row(feed: Subscription, count: int) -> tuple[str, ...]:
-    title = feed.title if len(feed.title) <= 32 else feed.title[:31] + "…"
-    return title, f"{count:,}", _ago(feed.looked), feed.address, feed.error
+    return cut(feed.title, 32), f"{count:,}", _ago(feed.looked), feed.address, feed.error
 
 
 @articles.command()
@@ -308,7 +310,9 @@ def remove(targets: tuple[str, ...], keep_articles: bool, **given: Any) -> int:
                     (feed.title or feed.url, "bold"), (f": no longer followed, {_articles(gone)} removed", "")
                 )
                 continue
-            terminal.complain(f"{target}: no article has this id, and no feed this URL")
+            terminal.complain(
+                f"{target}: no article has this id" if target.isdecimal() else f"{target}: this feed is not followed"
+            )
             failed = True
     _bring_up(settings.data_dir, terminal)
     return int(failed)
