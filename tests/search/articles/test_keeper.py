@@ -14,6 +14,7 @@ import pytest
 
 from cutaway_server.search.articles import index as index_room
 from cutaway_server.search.articles import keeper as keeper_room
+from cutaway_server.search.articles.database import FILE as DATABASE
 from cutaway_server.search.articles.index import FOLDER, Index
 from cutaway_server.search.articles.keeper import catch_up, keeping, reindex
 from cutaway_server.search.articles.record import Record
@@ -24,7 +25,7 @@ from search.articles.stores import entry, index, put, search, titles
 
 pytestmark = pytest.mark.usefixtures("no_samples")
 
-KILLS = 4
+KILLS = 3
 
 
 def test_the_index_follows_every_kind_of_change(tmp_path: Path) -> None:
@@ -128,6 +129,19 @@ def test_an_index_with_too_few_articles_is_built_anew(tmp_path: Path) -> None:
     assert catch_up(tmp_path)
     assert consistent(tmp_path)
     assert found(tmp_path, "zebra") == []
+
+
+def test_an_index_that_is_ahead_of_a_restored_record_is_built_anew(tmp_path: Path) -> None:
+    put(tmp_path, entry("a", "zebra"))
+    shutil.copy(tmp_path / DATABASE, tmp_path / "copy")
+    put(tmp_path, entry("a", "giraffe"), entry("b", "unicorn"))
+    index(tmp_path)
+    (tmp_path / "copy").replace(tmp_path / DATABASE)
+    put(tmp_path, entry("c", "phoenix"))
+    index(tmp_path)
+    assert consistent(tmp_path)
+    assert [found(tmp_path, text) for text in ("zebra", "giraffe", "unicorn", "phoenix")] == [[1], [], [], [2]]
+    assert titles(search(tmp_path, "zebra")) == ["zebra"]
 
 
 def test_reindex_serves_the_old_index_until_the_new_one_is_complete(

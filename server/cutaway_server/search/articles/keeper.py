@@ -62,6 +62,8 @@ class Keeper:
         try:
             self._index = self._open_index(data_dir, progress)
             self._vectors = VectorsWriter(data_dir, self.record.identity)
+            if self._vectors.sequence > self.record.sequence:
+                self._vectors.finish(0)
         except BaseException:
             self.record.close()
             raise
@@ -78,12 +80,14 @@ class Keeper:
         folder, beside = data_dir / index.FOLDER, data_dir / _BESIDE
         try:
             writer = IndexWriter(folder, self.record.identity)
+            ahead = writer.sequence > self.record.sequence
             _follow(self.record, writer, progress)
             stats = self.record.stats()
-            if stats.sequence != writer.sequence or stats.articles == writer.count:
+            if not ahead and (stats.sequence != writer.sequence or stats.articles == writer.count):
                 return writer
             writer.close()
-            raise IndexBroken("it does not hold the same articles as the record")
+            # No crash leaves this behind, but a data folder put together from two copies of one.
+            raise IndexBroken("it does not hold the articles of the record")
         except IndexBroken as error:
             if folder.exists():
                 _log.warning("the search index is built anew: %s", error)

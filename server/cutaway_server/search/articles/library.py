@@ -28,7 +28,7 @@ CANDIDATES = 200
 """Best articles by their words alone, from which the rest of the ranking chooses."""
 RECONSIDERED = 50
 """Best articles by words and meaning whose order the words of the very best may change."""
-MAX_QUESTION = 20_000
+MAX_QUESTION = embedding.MAX_CHARACTERS
 """Characters of a question that are looked at."""
 MAX_SENT = 1000
 """Characters of a description that are sent to a client."""
