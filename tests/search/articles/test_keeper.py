@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tantivy
 
 from cutaway_server.search.articles import index as index_room
 from cutaway_server.search.articles import keeper as keeper_room
@@ -178,6 +179,19 @@ def test_only_one_keeps(tmp_path: Path) -> None:
         first.follow()
         assert found(tmp_path, "giraffe") == [2]
     assert catch_up(tmp_path)
+
+
+def test_an_index_that_another_program_writes_to_is_not_touched(tmp_path: Path) -> None:
+    put(tmp_path, entry("a", "zebra"))
+    index(tmp_path)
+    other = tantivy.Index.open(str(tmp_path / FOLDER)).writer(num_threads=1)
+    put(tmp_path, entry("b", "giraffe"))
+    with pytest.raises(ValueError, match="LockBusy"):
+        catch_up(tmp_path)
+    assert found(tmp_path, "zebra") == [1]
+    del other
+    assert catch_up(tmp_path)
+    assert consistent(tmp_path)
 
 
 def test_a_running_keeper_follows_within_a_second_and_another_takes_over(tmp_path: Path) -> None:
