@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
+from typing import NoReturn
 
 from cutaway_server.search.articles.entry import Entry, Found, Wanted
+from cutaway_server.search.articles.index import IndexBroken
 from cutaway_server.search.articles.keeper import keeping
 from cutaway_server.search.articles.library import Library
 from cutaway_server.search.articles.record import Put, Record
@@ -38,3 +43,23 @@ def search(folder: Path, text: str = "", **wanted: object) -> list[Found]:
 
 def titles(found: list[Found]) -> list[str]:
     return [each.article.title for each in found]
+
+
+def hang(report: Path, _: Wanted) -> NoReturn:
+    """In the place of a job that finds: write the process id to a file, whole, and wait for ever."""
+    part = report.with_suffix(".part")
+    part.write_text(str(os.getpid()))
+    part.rename(report)
+    time.sleep(1000)
+    raise AssertionError("awake")
+
+
+def die(_folder: Path, _: Wanted) -> NoReturn:
+    """In the place of a job that finds."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("still alive")
+
+
+def find_broken(_folder: Path, _: Wanted) -> NoReturn:
+    """In the place of a job that finds."""
+    raise IndexBroken("as tantivy says it")
