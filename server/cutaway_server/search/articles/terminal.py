@@ -21,7 +21,6 @@ from rich.text import Text
 
 from cutaway.filenames import without_controls
 
-
 _GAP = 3
 """Cells between two columns."""
 _LEAST = 16
