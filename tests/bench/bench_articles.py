@@ -24,16 +24,14 @@ from running import tree
 
 from cutaway_server.search.articles.entry import Entry, Wanted
 from cutaway_server.search.articles.index import FOLDER, Index
-from cutaway_server.search.articles.local import PRELOAD, LocalArticles
+from cutaway_server.search.articles.local import BOUNDS, PRELOAD, LocalArticles
 from cutaway_server.search.articles.record import Record
 from cutaway_server.search.articles.vectors import FILE
-from cutaway_server.work.limits import Limits
 from cutaway_server.work.pool import Workers
 
 QUESTIONS = 1000
 INGESTED = 200_000
 CHANGES = 20
-_BOUNDS = Limits(memory_bytes=8 << 30, file_bytes=64 << 30)
 _PATIENCE_SECONDS = 120.0
 
 
@@ -53,7 +51,7 @@ def million(options: Options) -> Iterator[Row]:
 
 
 async def _searched(folder: Path, name: str) -> list[Row]:
-    workers = Workers(2, preload=PRELOAD, bounds=_BOUNDS)
+    workers = Workers(2, preload=PRELOAD, bounds=BOUNDS)
     await workers.start()
     source = LocalArticles(workers, folder)
     keeper = asyncio.create_task(source.keep())
@@ -125,7 +123,7 @@ def _changed(entry: Entry, what: str, number: int) -> Entry:
 async def _ingested(folder: Path, count: int) -> list[Row]:
     """From the first entry to the last one's place in the index, while the keeper follows."""
     batches = list(invented.articles(count, seed=5))
-    workers = Workers(1, preload=PRELOAD, bounds=_BOUNDS)
+    workers = Workers(1, preload=PRELOAD, bounds=BOUNDS)
     await workers.start()
     keeper = asyncio.create_task(LocalArticles(workers, folder).keep())
     try:
