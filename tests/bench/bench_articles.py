@@ -24,14 +24,18 @@ from running import tree
 
 from cutaway_server.search.articles.entry import Entry, Wanted
 from cutaway_server.search.articles.index import FOLDER, Index
-from cutaway_server.search.articles.local import BOUNDS, PRELOAD, LocalArticles
+from cutaway_server.search.articles.local import PRELOAD, LocalArticles
 from cutaway_server.search.articles.record import Record
 from cutaway_server.search.articles.vectors import FILE
+from cutaway_server.work.limits import Limits
 from cutaway_server.work.pool import Workers
 
 QUESTIONS = 1000
 INGESTED = 200_000
 CHANGES = 20
+MOST_MILLISECONDS = 15
+"""The whole way of a first batch may not take longer."""
+_BOUNDS = Limits(file_bytes=64 << 30)  # of the server
 _PATIENCE_SECONDS = 120.0
 
 
@@ -51,7 +55,7 @@ def million(options: Options) -> Iterator[Row]:
 
 
 async def _searched(folder: Path, name: str) -> list[Row]:
-    workers = Workers(2, preload=PRELOAD, bounds=BOUNDS)
+    workers = Workers(2, preload=PRELOAD, bounds=_BOUNDS)
     await workers.start()
     source = LocalArticles(workers, folder)
     keeper = asyncio.create_task(source.keep())
@@ -73,7 +77,15 @@ async def _searched(folder: Path, name: str) -> list[Row]:
                 assert await source.find(wanted(text)), "nothing found"
                 times.append((time.perf_counter() - start) * 1e3)
             p95 = statistics.quantiles(times, n=20)[-1]
-            rows.append(Row(f"{name}: {kind}, p50", statistics.median(times), "ms", most=10, note=f"p95 {p95:.1f}"))
+            rows.append(
+                Row(
+                    f"{name}: {kind}, p50",
+                    statistics.median(times),
+                    "ms",
+                    most=MOST_MILLISECONDS,
+                    note=f"p95 {p95:.1f}",
+                )
+            )
         worker = await workers.run(os.getpid, seconds=5)
         others = tree(os.getpid()).keys() - {os.getpid()}
         all_of_them = sum(_memory("smaps_rollup", "Pss", pid) for pid in others)
@@ -123,7 +135,7 @@ def _changed(entry: Entry, what: str, number: int) -> Entry:
 async def _ingested(folder: Path, count: int) -> list[Row]:
     """From the first entry to the last one's place in the index, while the keeper follows."""
     batches = list(invented.articles(count, seed=5))
-    workers = Workers(1, preload=PRELOAD, bounds=BOUNDS)
+    workers = Workers(1, preload=PRELOAD, bounds=_BOUNDS)
     await workers.start()
     keeper = asyncio.create_task(LocalArticles(workers, folder).keep())
     try:
