@@ -17,7 +17,7 @@ from tornado.web import Application
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from cutaway.protocol import VIDEO_PATH, VideoMessage, decode_video
-from cutaway_server.app import make_app, make_http_server
+from cutaway_server.app import Services, make_app, make_http_server
 from cutaway_server.settings import Settings
 from cutaway_server.sockets.base import Socket
 
@@ -75,7 +75,7 @@ def serve_fake(io_loop: IOLoop) -> Iterator[Callable[..., Running]]:
 
     def start(*steps: bytes | asyncio.Event | BaseException, **settings: object) -> Running:
         service = FakeService(*steps)
-        app = make_app(Settings(_env_file=None, **settings), service)  # type: ignore[arg-type,call-arg]
+        app = make_app(Settings(_env_file=None, **settings), Services(video=service))  # type: ignore[arg-type,call-arg]
         server = make_http_server(app)
         sockets = bind_sockets(0, "127.0.0.1", family=socket.AF_INET)
         server.add_sockets(sockets)

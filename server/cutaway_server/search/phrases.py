@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 
 _COMMON = """about after all also and any are been but can could did does for from had has have her his how into its
-    just more most not now off one our out over should since some than that the their them then there these they this those
-    through under very was were what when where which while who why will with would you your der die das und ist wie ein
-    eine les des une est que los las del con por"""
+    just more most not now off one our out over should since some than that the their them then there these they this
+    those through under very was were what when where which while who why will with would you your der die das und ist
+    wie ein eine les des une est que los las del con por"""
 STOPWORDS = frozenset(_COMMON.split())
 _LITTLE = """a an as at be by do he i if in is it me my no of on or so to up us we de en et la le un au im zu"""
 _BETWEEN = STOPWORDS.union(_LITTLE.split())

@@ -274,7 +274,7 @@ def _after_blocks(data: bytes, position: int) -> int:
 
 
 def _joined(data: bytes, position: int) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     while (size := data[position]) and len(parts) < _MOST_TEXT_BYTES >> 8:
         parts.append(data[position + 1 : position + 1 + size])
         position += size + 1

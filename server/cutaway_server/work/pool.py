@@ -39,7 +39,11 @@ _GONE_SECONDS = 1.0
 _RETRY_SECONDS = (0.05, 5.0)
 
 
-class WorkerDied(Fault):
+class JobFailed(Fault):
+    """A job broke a limit, or its process. The messages speak of videos; another kind of work has words of its own."""
+
+
+class WorkerDied(JobFailed):
     """The process that ran the job ended: a crash, a signal, the kernel out of memory."""
 
     def __init__(
@@ -50,21 +54,21 @@ class WorkerDied(Fault):
         super().__init__(message)
 
 
-class OutOfTime(Fault):
+class OutOfTime(JobFailed):
     """The job took longer, or used more processor time, than it was given."""
 
     def __init__(self, message: str = "The video needed more processing time than is allowed.") -> None:
         super().__init__(message)
 
 
-class OutOfMemory(Fault):
+class OutOfMemory(JobFailed):
     """The job needed more memory than a worker may have."""
 
     def __init__(self, message: str = "The video needed more memory than is allowed.") -> None:
         super().__init__(message)
 
 
-class OutOfSpace(Fault):
+class OutOfSpace(JobFailed):
     """There is no room for the job's temporary files."""
 
     def __init__(
