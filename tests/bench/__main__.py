@@ -1,4 +1,4 @@
-"""All benchmarks and one table: ``python -m tests.bench [--quick] [--material DIR] [--films DIR]``.
+"""All benchmarks and one table: ``python -m tests.bench [--quick] [--material DIR] [--films DIR] [--collections DIR]``.
 
 The exit code is 1 when a goal is missed.
 
@@ -18,13 +18,16 @@ from bench_exact import exact
 from bench_first_snippet import first_snippet
 from bench_highlights import highlights
 from bench_leave import leaving
+from bench_relevance import relevance
 from bench_shots import boundaries
 from bench_streams import streams
 from bench_whole_job import whole_job
 from report import main
 
 if __name__ == "__main__":
-    missed = main(__doc__, first_snippet, streams, whole_job, highlights, cutting, exact, leaving, boundaries)
+    missed = main(
+        __doc__, first_snippet, streams, whole_job, highlights, cutting, exact, leaving, boundaries, relevance
+    )
     # A process of its own: a heap that other benchmarks have grown is worth 20 ms to the baseline.
     missed |= subprocess.call([sys.executable, str(Path(__file__).with_name("bench_protocol.py"))])
     sys.exit(missed)

@@ -74,6 +74,7 @@ class Options:
     material: Path
     quick: bool
     films: Path | None = None
+    collections: Path | None = None
 
     def count(self, usual: int) -> int:
         """How many repetitions: fewer when in a hurry."""
@@ -118,9 +119,10 @@ def options(description: str | None) -> Options:
         help="folder in which the videos are made once and kept (up to 9 GB; default: %(default)s)",
     )
     parser.add_argument("--films", type=Path, help="folder of real films, for the benchmarks that can use them")
+    parser.add_argument("--collections", type=Path, help="folder of judged collections of articles and questions")
     given = parser.parse_args()
     given.material.mkdir(parents=True, exist_ok=True)
-    return Options(given.material, given.quick, given.films)
+    return Options(given.material, given.quick, given.films, given.collections)
 
 
 def collect(runs: Iterable[Run], given: Options) -> Iterator[Row]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from pathlib import Path
 from cutaway.protocol import Image, ImageText, SummaryChunk, SummaryDone
 from cutaway_server.fetch.door import Door
 from cutaway_server.search import cards, summary
+from cutaway_server.search.articles import local
 from cutaway_server.search.articles.source import ArticleSource
 from cutaway_server.search.findings import Findings
 from cutaway_server.search.gathering import Gathering
@@ -28,7 +29,7 @@ from cutaway_server.work.pool import Workers
 
 _log = logging.getLogger(__name__)
 
-PRELOAD = ("cutaway_server.search.question", "cutaway_server.search.cards", "cutaway_server.search.preload")
+PRELOAD = (*local.PRELOAD, "cutaway_server.search.question", "cutaway_server.search.cards")
 """Imported before any worker is forked: the jobs, and the word vectors."""
 JOB_SECONDS = 10.0
 PATIENCE_SECONDS = 0.3
@@ -145,7 +146,8 @@ async def local_search(settings: Settings, door: Door) -> AsyncIterator[tuple[Se
     generated = GeneratedImages(
         Path(settings.work_dir, "generated"), seconds=3600 * settings.image_hours, space_bytes=settings.image_space
     )
-    sources: Sequence[ArticleSource] = ()
+    articles = local.LocalArticles(workers, settings.data_dir)
+    sources: list[ArticleSource] = [articles]
     service = SearchService(
         Gathering(sources),
         LocalSummary(workers),
@@ -153,12 +155,16 @@ async def local_search(settings: Settings, door: Door) -> AsyncIterator[tuple[Se
         workers=workers,
         seconds=settings.search_seconds,
     )
-    starting = asyncio.create_task(_start(workers), name="start search workers")
+    background = [
+        asyncio.create_task(_start(workers), name="start search workers"),
+        asyncio.create_task(articles.keep(), name="keep the index"),
+    ]
     try:
         yield service, generated
     finally:
-        starting.cancel()
-        await asyncio.wait([starting])
+        for task in background:
+            task.cancel()
+        await asyncio.wait(background)
         await generated.close()
         await workers.close()
 

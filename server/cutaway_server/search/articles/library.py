@@ -1,0 +1,172 @@
+"""What a search finds in one data folder. Comes in: a :class:`Wanted`; goes out: articles, best first, each story once.
+One for a process: it keeps the record, the index and the vectors open, and sees what others add to them.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cutaway.protocol import Article
+from cutaway_server.search import embedding
+from cutaway_server.search.articles import ranking
+from cutaway_server.search.articles.duplicates import distinct
+from cutaway_server.search.articles.entry import Found, Wanted
+from cutaway_server.search.articles.index import Index
+from cutaway_server.search.articles.record import Record, Stored
+from cutaway_server.search.articles.terms import terms
+from cutaway_server.search.articles.vectors import Vectors
+
+CANDIDATES = 200
+"""Best articles by their words alone, from which the rest of the ranking chooses."""
+MAX_QUESTION = 20_000
+"""Characters of a question that are looked at."""
+MAX_BY_MEANING = 20_000
+"""Articles that are all compared with a question of which they have no word: 5 ms."""
+LEAST_NEARNESS = 0.4
+"""Cosine of what is about the same."""
+MAX_SENT = 1000
+"""Characters of a description that are sent to a client."""
+_FIRST_INDEX_SECONDS = 1.0
+"""Wait for the first index of a new folder."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Library:
+    """The articles of a data folder, to be searched.
+
+    Raises
+    ------
+    StoreUnusable, StoreBusy
+        The record cannot be opened.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._record = Record.open(data_dir)
+        self._index = Index(data_dir)
+        self._vectors = Vectors(data_dir)
+        self._first = time.monotonic() + _FIRST_INDEX_SECONDS
+
+    def close(self) -> None:
+        """Close the record."""
+        self._record.close()
+
+    def find(self, wanted: Wanted) -> list[Found]:
+        """At most ``wanted.limit`` articles, best first.
+
+        Raises
+        ------
+        StoreUnusable, StoreBusy
+            The record cannot be read.
+        IndexBroken
+            The index cannot be read.
+        """
+        self._refresh()
+        chance = np.random.default_rng(wanted.seed)
+        text = wanted.text[:MAX_QUESTION]
+        if text.strip():
+            ids, scores = self._rank(text)
+        elif wanted.source == "home":
+            return _found(distinct(self._record.front(2 * wanted.limit)), wanted.limit)
+        else:
+            picked = self._record.sample(CANDIDATES, random.Random(int(chance.integers(1 << 62))))  # noqa: S311 - a dip
+            ids, scores = np.array(picked, np.int64), np.zeros(len(picked), np.float32)
+        if wanted.source == "stumber":
+            # Twice as many as wanted, for stories that are told by several.
+            order = ranking.surprises(scores, self._vectors.rows(ids), 2 * wanted.limit, chance)
+            ids = ids[order]
+        return _found(distinct(self._stored(ids, wanted.limit)), wanted.limit)
+
+    def _refresh(self) -> None:
+        self._index.refresh()
+        while not self._index.ready and time.monotonic() < self._first:
+            time.sleep(0.01)
+            self._index.refresh()
+        self._vectors.refresh()
+
+    def _rank(self, text: str) -> tuple[NDArray[np.int64], ranking.Floats]:
+        """Ids of articles, best first, with their scores."""
+        question = embedding.embed([text])[0]
+        wanted = ranking.rarest(terms(text), self._index.frequency)
+        hits = self._index.search(dict.fromkeys(wanted, 1.0), CANDIDATES)
+        if not len(hits.ids):
+            return self._rank_by_meaning(question)
+        rows = self._vectors.rows(hits.ids)
+        scores = ranking.fused(hits.scores, rows, question)
+        if len(hits.ids) > ranking.FEEDBACK:
+            best = np.argsort(-scores, kind="stable")[: ranking.FEEDBACK]
+            more = self._expansion(hits.ids[best], scores[best], wanted)
+            scores = ranking.fused(hits.scores, rows, question + rows[best].mean(axis=0))
+            again = self._index.search(more, CANDIDATES, among=hits.ids)
+            if len(again.ids):
+                by_id, same = np.argsort(hits.ids), np.argsort(again.ids)
+                scores[by_id] += ranking.EXPANSION * ranking.scaled(again.scores)[same]
+        order = np.argsort(-scores, kind="stable")
+        return hits.ids[order], scores[order]
+
+    def _expansion(self, ids: NDArray[np.int64], scores: ranking.Floats, taken: Sequence[str]) -> dict[str, float]:
+        stored = {each.id: each.entry for each in self._record.get(ids.tolist())}
+        there = np.array([id_ in stored for id_ in ids.tolist()])
+        texts = [f"{entry.title}\n{entry.description}" for entry in stored.values()]
+        return ranking.expansion(texts, scores[there], taken, self._index.frequency, self._index.count)
+
+    def _rank_by_meaning(self, question: ranking.Floats) -> tuple[NDArray[np.int64], ranking.Floats]:
+        """For words that no article has: what is about the same, as long as there are few enough to look at all."""
+        if len(self._vectors) > MAX_BY_MEANING:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        ids = self._vectors.nearest(question, LEAST_NEARNESS)[:CANDIDATES]
+        return ids, self._vectors.rows(ids) @ question
+
+    def _stored(self, ids: NDArray[np.int64], limit: int) -> Iterator[Stored]:
+        """The articles of the ids, read as they are needed: the best ones hold few duplicates."""
+        for start in range(0, len(ids), limit):
+            yield from self._record.get(ids[start : start + limit].tolist())
+
+
+def _found(articles: Iterable[Stored], limit: int) -> list[Found]:
+    return [
+        Found(article=_article(each), text=each.entry.description, phrases=each.phrases)
+        for each in islice(articles, limit)
+    ]
+
+
+def _article(stored: Stored) -> Article:
+    entry = stored.entry
+    return Article(
+        id=str(stored.id),
+        title=entry.title,
+        author=entry.author,
+        date=iso_date(entry.published),
+        type="article" if entry.description or entry.image else "simple",
+        description=beginning(entry.description),
+        image=entry.image,
+        comments=entry.comments,
+        likes=entry.likes,
+        emojis=entry.emojis,
+        has_video=entry.has_video,
+        url=entry.url or None,
+    )
+
+
+def iso_date(published: int | None) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC, ``""`` for none and for what no calendar has."""
+    try:
+        return "" if published is None else (_EPOCH + timedelta(seconds=published)).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return ""
+
+
+def beginning(text: str, most: int = MAX_SENT) -> str:
+    """At most so many characters of a text, cut between words, with an ellipsis."""
+    if len(text) <= most:
+        return text
+    cut = text[: most - 1]
+    words = cut.rpartition(" ")[0] if " " in cut[most // 2 :] and text[most - 1] != " " else cut
+    return f"{words.rstrip()}…"

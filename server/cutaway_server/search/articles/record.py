@@ -1,0 +1,390 @@
+"""The record of all articles: what was put here and acknowledged is kept, whatever is killed afterwards. Comes in:
+entries; goes out: stored articles by id, the front page, and the changes that the search index follows.
+"""
+
+# ruff: noqa: S608 - what varies in a statement are names of our own columns, and question marks
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from cutaway_server.search.articles.database import FILE, open_database, reading, told, writing
+from cutaway_server.search.articles.entry import Entry
+from cutaway_server.search.articles.samples import samples
+
+MAX_DESCRIPTION = 100_000
+"""Characters that are kept of a description; the rest of a book is no use to a search."""
+_MAX_TEXT = 8192
+"""Characters of every other text."""
+_MAX_NUMBER = 1 << 53
+"""Numbers that every JSON reader reads."""
+_HOT_SECONDS = 45_000
+_AT_ONCE = 500
+"""Values in one SQL statement."""
+_UNWANTED = re.compile("[\0\ud800-\udfff]")
+"""SQLite ends a text at the first, and UTF-8 has not the others."""
+
+_ENTRY = tuple(field.name for field in fields(Entry))
+_COLUMNS = ", ".join(_ENTRY)
+_WORDS = ("title", "description")
+"""What is searched: a change of anything else is none for the index."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What became of the entries that were put: how many are new, have changed, are as they were."""
+
+    added: int = 0
+    changed: int = 0
+    same: int = 0
+
+    def __add__(self, other: Put) -> Put:
+        return Put(self.added + other.added, self.changed + other.changed, self.same + other.same)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An article as it is kept."""
+
+    id: int
+    entry: Entry
+    phrases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The words of an article as of a change."""
+
+    id: int
+    sequence: int
+    title: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What happened up to and including ``sequence``: only the last state of each article."""
+
+    sequence: int
+    texts: Sequence[Text]
+    removed: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The record in numbers; ``samples`` says that all articles are those of the package."""
+
+    articles: int
+    samples: bool
+    without_phrases: int
+    size_bytes: int
+    sequence: int
+
+
+class Record:
+    """The articles of one data folder, for one thread at a time; any number of processes may have it open.
+
+    Attributes
+    ----------
+    connection
+        For what else is kept in the same file: use :func:`~cutaway_server.search.articles.database.writing` and
+        :func:`~cutaway_server.search.articles.database.reading` for its transactions.
+    identity
+        Of this record among all others.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.connection = connection
+        self.identity = self._read_identity()
+        self._path = path
+
+    @classmethod
+    def open(cls, data_dir: Path) -> Record:
+        """Open the record of a folder, made with the package's sample articles if there is none.
+
+        Raises
+        ------
+        StoreUnusable, StoreBusy
+            See :func:`~cutaway_server.search.articles.database.open_database`.
+        """
+        record = cls(open_database(data_dir), data_dir / FILE)
+        if not record.sequence:
+            record._put_samples()
+        return record
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        self.connection.close()
+
+    # --- writing --------------------------------------------------------------------------------------------------
+
+    def put(self, entries: Iterable[Entry], feed: int | None = None) -> Put:
+        """Insert articles, or update those whose key is known, in one transaction; they are kept when this returns.
+
+        Of two entries with one key the last counts. The first real articles replace the package's samples. A few
+        thousand at a time are best: others wait meanwhile.
+
+        Parameters
+        ----------
+        feed
+            The subscription that brought them; that of an article which is there already stays.
+
+        Raises
+        ------
+        StoreUnusable, StoreBusy
+            Nothing was kept.
+        """
+        wanted = {entry.key: entry for entry in map(_clean, entries)}
+        if not wanted:
+            return Put()
+        with writing(self.connection):
+            self._remove_samples()
+            return self._put(list(wanted.values()), feed)
+
+    def remove(self, ids: Iterable[int]) -> int:
+        """Remove articles; how many there were."""
+        with writing(self.connection):
+            return sum(self._remove(f"id IN ({_marks(part)})", part) for part in _parts(list(ids)))
+
+    def remove_feed_articles(self, feed: int) -> int:
+        """Remove what a subscription brought; how many there were."""
+        with writing(self.connection):
+            return self._remove("feed = ?", (feed,))
+
+    def put_phrases(self, found: Iterable[tuple[Text, Sequence[str]]]) -> None:
+        """Keep the key phrases of texts, unless a text has changed since."""
+        rows = [(json.dumps(phrases, ensure_ascii=False), text.id, text.sequence) for text, phrases in found]
+        with writing(self.connection):
+            self.connection.executemany("UPDATE articles SET phrases = ? WHERE id = ? AND sequence = ?", rows)
+
+    def forget_removed(self, sequence: int) -> None:
+        """Let go of what is known of removals up to a change that index and vectors have followed."""
+        with writing(self.connection):
+            self.connection.execute("DELETE FROM removed WHERE sequence <= ?", (sequence,))
+
+    def renew(self) -> None:
+        """Give the record a new identity: index and vectors do not belong to it any more, and are built anew."""
+        with writing(self.connection):
+            self.connection.execute("UPDATE state SET identity = ?", (uuid.uuid4().hex,))
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def get(self, ids: Sequence[int]) -> list[Stored]:
+        """The articles of these ids, in this order, without those that are gone."""
+        found: dict[int, Stored] = {}
+        with told():
+            for part in _parts(ids):
+                sql = f"SELECT id, phrases, {_COLUMNS} FROM articles WHERE id IN ({_marks(part)})"
+                found.update((row[0], _stored(row)) for row in self.connection.execute(sql, part))
+        return [found[each] for each in ids if each in found]
+
+    def front(self, limit: int) -> list[Stored]:
+        """The newest and most popular articles, best first: by the score of :func:`hot`."""
+        return self._select("ORDER BY hot DESC, id DESC LIMIT ?", limit)
+
+    def latest(self, limit: int, *, feed: int | None = None, before: int | None = None) -> list[Stored]:
+        """The articles that came last, the last first; those with an id below `before`, of one feed or of all."""
+        where = ["id < ?"] if before is not None else []
+        where += ["feed = ?"] if feed is not None else []
+        given = [value for value in (before, feed) if value is not None]
+        return self._select(f"{'WHERE ' * bool(where)}{' AND '.join(where)} ORDER BY id DESC LIMIT ?", *given, limit)
+
+    def sample(self, count: int, chance: random.Random) -> list[int]:
+        """At most `count` ids from all over the record."""
+        with told():
+            last = self.connection.execute("SELECT max(id) FROM articles").fetchone()[0]
+            found = set()
+            for _ in range(count if last else 0):
+                sql = "SELECT id FROM articles WHERE id >= ? ORDER BY id LIMIT 1"
+                found.add(self.connection.execute(sql, (chance.randint(1, last),)).fetchone()[0])
+        return sorted(found)
+
+    def count(self, feed: int | None = None) -> int:
+        """How many articles there are, of one feed or in all."""
+        where, given = ("WHERE feed = ?", (feed,)) if feed is not None else ("", ())
+        with told():
+            return int(self.connection.execute(f"SELECT count(*) FROM articles {where}", given).fetchone()[0])
+
+    def stats(self) -> Stats:
+        """The record in numbers."""
+        with reading(self.connection):
+            sequence, only_samples = self.connection.execute("SELECT sequence, samples FROM state").fetchone()
+            count = self.connection.execute("SELECT count(*) FROM articles").fetchone()[0]
+            without = self.connection.execute("SELECT count(*) FROM articles WHERE phrases IS NULL").fetchone()[0]
+        beside = self._path.with_name(f"{FILE}-wal")
+        size = sum(path.stat().st_size for path in (self._path, beside) if path.exists())
+        return Stats(count, bool(only_samples), without, size, sequence)
+
+    def _read_identity(self) -> str:
+        with told():
+            return str(self.connection.execute("SELECT identity FROM state").fetchone()[0])
+
+    @property
+    def renewed(self) -> bool:
+        """Whether it got a new identity since it was opened."""
+        return self._read_identity() != self.identity
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last change."""
+        with told():
+            return int(self.connection.execute("SELECT sequence FROM state").fetchone()[0])
+
+    @property
+    def version(self) -> int:
+        """Another number than before when another connection has changed the file since; costs microseconds."""
+        with told():
+            return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def changes(self, after: int, limit: int) -> Changes:
+        """What comes after the change `after`, in order, at most about `limit` texts of it."""
+        with reading(self.connection):
+            sql = "SELECT id, sequence, title, description FROM articles WHERE sequence > ? ORDER BY sequence LIMIT ?"
+            texts = [Text(*row) for row in self.connection.execute(sql, (after, limit))]
+            last = texts[-1].sequence if len(texts) == limit else self.sequence
+            sql = "SELECT id FROM removed WHERE sequence > ? AND sequence <= ?"
+            removed = [row[0] for row in self.connection.execute(sql, (after, last))]
+        return Changes(last, texts, removed)
+
+    def without_phrases(self, limit: int) -> list[Text]:
+        """Texts whose key phrases nobody has looked for yet, the last ones first."""
+        sql = "SELECT id, sequence, title, description FROM articles WHERE phrases IS NULL ORDER BY id DESC LIMIT ?"
+        with told():
+            return [Text(*row) for row in self.connection.execute(sql, (limit,))]
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _select(self, rest: str, *given: int) -> list[Stored]:
+        with told():
+            return [
+                _stored(row)
+                for row in self.connection.execute(f"SELECT id, phrases, {_COLUMNS} FROM articles {rest}", given)
+            ]
+
+    def _put(self, entries: Sequence[Entry], feed: int | None) -> Put:
+        now = int(time.time())
+        known = {}
+        for part in _parts([entry.key for entry in entries]):
+            sql = f"SELECT id, added, {_COLUMNS} FROM articles WHERE key IN ({_marks(part)})"
+            for id_, added, *row in self.connection.execute(sql, part):
+                known[row[0]] = id_, added, _entry(row)
+        new = [entry for entry in entries if entry.key not in known]
+        changed = [entry for entry in entries if entry.key in known and known[entry.key][2] != entry]
+        reworded = [e for e in changed if any(getattr(e, name) != getattr(known[e.key][2], name) for name in _WORDS)]
+        sequences = iter(self._take_sequences(len(new) + len(reworded)))
+        self.connection.executemany(
+            f"INSERT INTO articles ({_COLUMNS}, feed, added, hot, sequence) VALUES ({_marks(_ENTRY)}, ?, ?, ?, ?)",
+            ((*_row(entry), feed, now, hot(entry, now, now), next(sequences)) for entry in new),
+        )
+        self.connection.executemany(
+            f"UPDATE articles SET ({_COLUMNS}, hot) = ({_marks(_ENTRY)}, ?) WHERE id = ?",
+            ((*_row(each), hot(each, known[each.key][1], now), known[each.key][0]) for each in changed),
+        )
+        self.connection.executemany(
+            "UPDATE articles SET sequence = ?, phrases = NULL WHERE id = ?",
+            ((next(sequences), known[each.key][0]) for each in reworded),
+        )
+        return Put(len(new), len(changed), len(entries) - len(new) - len(changed))
+
+    def _remove(self, where: str, given: Sequence[int]) -> int:
+        ids = [row[0] for row in self.connection.execute(f"SELECT id FROM articles WHERE {where}", given)]
+        sequences = self._take_sequences(len(ids))
+        self.connection.executemany("INSERT INTO removed VALUES (?, ?)", zip(sequences, ids, strict=True))
+        self.connection.execute(f"DELETE FROM articles WHERE {where}", given)
+        return len(ids)
+
+    def _take_sequences(self, count: int) -> range:
+        sql = "UPDATE state SET sequence = sequence + ? RETURNING sequence"
+        last: int = self.connection.execute(sql, (count,)).fetchone()[0]
+        return range(last - count + 1, last + 1)
+
+    def _put_samples(self) -> None:
+        found = [_clean(entry) for entry in samples()]
+        with writing(self.connection):
+            # Someone else may have been faster with a real one.
+            if found and not self.connection.execute("SELECT sequence FROM state").fetchone()[0]:
+                self._put(found, None)
+                self.connection.execute("UPDATE state SET samples = 1")
+
+    def _remove_samples(self) -> None:
+        if self.connection.execute("UPDATE state SET samples = 0 WHERE samples = 1").rowcount:
+            self._remove("1", ())
+
+
+def hot(entry: Entry, added: int, now: int) -> float:
+    """The score of the front page: tenfold popularity is worth 12.5 hours.
+
+    That of Reddit (``r2/lib/db/_sorts.pyx``): the logarithm of the votes, here likes and comments, plus the time. It
+    grows with the time of publication and never changes with the clock, so that an index keeps the order. An article
+    from the future is from now; one without a date is from when it came.
+    """
+    published = added if entry.published is None else min(entry.published, now)
+    return math.log10(max(entry.likes + entry.comments, 1)) + published / _HOT_SECONDS
+
+
+def _clean(entry: Entry) -> Entry:
+    """As it can be kept: no character that is none, nothing longer or larger than its bounds."""
+    texts: dict[str, Any] = {
+        name: _text(getattr(entry, name), MAX_DESCRIPTION if name == "description" else _MAX_TEXT)
+        for name in ("key", "title", "author", "description", "image", "url")
+    }
+    published = entry.published
+    return replace(
+        entry,
+        **texts,
+        published=None if published is None else max(-_MAX_NUMBER, min(published, _MAX_NUMBER)),
+        comments=max(0, min(entry.comments, _MAX_NUMBER)),
+        likes=max(0, min(entry.likes, _MAX_NUMBER)),
+        emojis=tuple(_text(each, 64) for each in entry.emojis[:64]),
+    )
+
+
+def _text(text: str, most: int) -> str:
+    text = text[:most]
+    return text if text.isascii() and "\0" not in text else _UNWANTED.sub("\ufffd", text)
+
+
+def _row(entry: Entry) -> list[object]:
+    values = [getattr(entry, name) for name in _ENTRY]
+    values[_ENTRY.index("emojis")] = json.dumps(entry.emojis, ensure_ascii=False)
+    return values
+
+
+def _entry(row: Sequence[object]) -> Entry:
+    values = dict(zip(_ENTRY, row, strict=True))
+    emojis, has_video = values.pop("emojis"), values.pop("has_video")
+    return Entry(**values, emojis=tuple(json.loads(str(emojis))), has_video=bool(has_video))  # type: ignore[arg-type]
+
+
+def _stored(row: Sequence[object]) -> Stored:
+    id_, phrases, *rest = row
+    return Stored(int(str(id_)), _entry(rest), tuple(json.loads(str(phrases))) if phrases else ())
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
+
+
+def _parts(values: Sequence[Item]) -> Iterable[Sequence[Item]]:
+    return (values[n : n + _AT_ONCE] for n in range(0, len(values), _AT_ONCE))
