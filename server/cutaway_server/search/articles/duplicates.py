@@ -33,8 +33,11 @@ class _Story:
         return cls(frozenset(title), frozenset(text), frozenset(word for word in title if word.isdecimal()))
 
     def same(self, other: _Story) -> bool:
-        """One title and related texts, or one text; but never with other numbers in the title: part 1 is not part 2."""
-        if self.numbers != other.numbers:
+        """One title and related texts, or one text; but never with other numbers in the title: part 1 is not part 2.
+
+        Titles that have no word in common tell nothing the same, which is quickly seen.
+        """
+        if self.numbers != other.numbers or self.title.isdisjoint(other.title):
             return False
         if min(len(self.text), len(other.text)) < _FEW_WORDS:
             # Nothing but a title on one side at least: that must be the same, and more than "Open thread".

@@ -128,7 +128,8 @@ class Index:
             for field, share in _FIELDS.items()
         ]
         if among is not None:
-            these = tantivy.Query.term_set_query(SCHEMA, "id", among.tolist())
+            # A third of the time of term_set_query, which walks through all ids there are.
+            these = tantivy.Query.boolean_query([(tantivy.Occur.Should, _has(id_, "id")) for id_ in among.tolist()])
             wanted.append((tantivy.Occur.Must, tantivy.Query.const_score_query(these, 0.0)))
         try:
             found = self._searcher.search(tantivy.Query.boolean_query(wanted), limit, count=False).hits
@@ -190,7 +191,7 @@ class IndexWriter:
     def _read_marker(self) -> tuple[int, int]:
         """The last change that it has followed, and the highest id in it."""
         searcher = self._index.searcher()
-        found = searcher.search(tantivy.Query.term_query(SCHEMA, "id", _MARKER), 1).hits
+        found = searcher.search(_has(_MARKER, "id"), 1).hits
         if not found:
             raise IndexBroken("it does not say how far it is")
         if searcher.doc(found[0][1]).get_first("record") != self._identity:
@@ -234,7 +235,7 @@ class IndexWriter:
         self._writer.wait_merging_threads()
 
 
-def _has(term: str, field: str) -> tantivy.Query:
+def _has(term: str | int, field: str) -> tantivy.Query:
     return tantivy.Query.term_query(SCHEMA, field, term)
 
 

@@ -7,36 +7,23 @@ entries; goes out: stored articles by id, the front page, and the changes that t
 from __future__ import annotations
 
 import json
-import math
 import random
-import re
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
+from cutaway_server.search.articles.columns import COLUMNS, ENTRY, clean, from_row, hot, to_row, to_tuple
 from cutaway_server.search.articles.database import FILE, open_database, reading, told, writing
 from cutaway_server.search.articles.entry import Entry
 from cutaway_server.search.articles.samples import samples
 
-MAX_DESCRIPTION = 100_000
-"""Characters that are kept of a description; the rest of a book is no use to a search."""
-_MAX_TEXT = 8192
-"""Characters of every other text."""
-_MAX_NUMBER = 1 << 53
-"""Numbers that every JSON reader reads."""
-_HOT_SECONDS = 45_000
 _AT_ONCE = 500
 """Values in one SQL statement."""
-_UNWANTED = re.compile("[\0\ud800-\udfff]")
-"""SQLite ends a text at the first, and UTF-8 has not the others."""
-
-_ENTRY = tuple(field.name for field in fields(Entry))
-_COLUMNS = ", ".join(_ENTRY)
 _WORDS = ("title", "description")
 """What is searched: a change of anything else is none for the index."""
 
@@ -155,7 +142,7 @@ class Record:
         StoreUnusable, StoreBusy
             Nothing was kept.
         """
-        wanted = {entry.key: entry for entry in map(_clean, entries)}
+        wanted = {entry.key: entry for entry in map(clean, entries)}
         if not wanted:
             return Put()
         with writing(self.connection):
@@ -195,12 +182,12 @@ class Record:
         found: dict[int, Stored] = {}
         with told():
             for part in _parts(ids):
-                sql = f"SELECT id, phrases, {_COLUMNS} FROM articles WHERE id IN ({_marks(part)})"
+                sql = f"SELECT id, phrases, {COLUMNS} FROM articles WHERE id IN ({_marks(part)})"
                 found.update((row[0], _stored(row)) for row in self.connection.execute(sql, part))
         return [found[each] for each in ids if each in found]
 
     def front(self, limit: int) -> list[Stored]:
-        """The newest and most popular articles, best first: by the score of :func:`hot`."""
+        """The newest and most popular articles, best first: see :func:`~cutaway_server.search.articles.columns.hot`."""
         return self._select("ORDER BY hot DESC, id DESC LIMIT ?", limit)
 
     def latest(self, limit: int, *, feed: int | None = None, before: int | None = None) -> list[Stored]:
@@ -279,27 +266,27 @@ class Record:
         with told():
             return [
                 _stored(row)
-                for row in self.connection.execute(f"SELECT id, phrases, {_COLUMNS} FROM articles {rest}", given)
+                for row in self.connection.execute(f"SELECT id, phrases, {COLUMNS} FROM articles {rest}", given)
             ]
 
     def _put(self, entries: Sequence[Entry], feed: int | None) -> Put:
         now = int(time.time())
         known = {}
         for part in _parts([entry.key for entry in entries]):
-            sql = f"SELECT id, added, {_COLUMNS} FROM articles WHERE key IN ({_marks(part)})"
+            sql = f"SELECT id, added, {COLUMNS} FROM articles WHERE key IN ({_marks(part)})"
             for id_, added, *row in self.connection.execute(sql, part):
-                known[row[0]] = id_, added, _entry(row)
+                known[row[0]] = id_, added, from_row(row)
         new = [entry for entry in entries if entry.key not in known]
         changed = [entry for entry in entries if entry.key in known and known[entry.key][2] != entry]
         reworded = [e for e in changed if any(getattr(e, name) != getattr(known[e.key][2], name) for name in _WORDS)]
         sequences = iter(self._take_sequences(len(new) + len(reworded)))
         self.connection.executemany(
-            f"INSERT INTO articles ({_COLUMNS}, feed, added, hot, sequence) VALUES ({_marks(_ENTRY)}, ?, ?, ?, ?)",
-            ((*_row(entry), feed, now, hot(entry, now, now), next(sequences)) for entry in new),
+            f"INSERT INTO articles ({COLUMNS}, feed, added, hot, sequence) VALUES ({_marks(ENTRY)}, ?, ?, ?, ?)",
+            ((*to_row(entry), feed, now, hot(entry, now, now), next(sequences)) for entry in new),
         )
         self.connection.executemany(
-            f"UPDATE articles SET ({_COLUMNS}, hot) = ({_marks(_ENTRY)}, ?) WHERE id = ?",
-            ((*_row(each), hot(each, known[each.key][1], now), known[each.key][0]) for each in changed),
+            f"UPDATE articles SET ({COLUMNS}, hot) = ({_marks(ENTRY)}, ?) WHERE id = ?",
+            ((*to_row(each), hot(each, known[each.key][1], now), known[each.key][0]) for each in changed),
         )
         self.connection.executemany(
             "UPDATE articles SET sequence = ?, phrases = NULL WHERE id = ?",
@@ -320,7 +307,7 @@ class Record:
         return range(last - count + 1, last + 1)
 
     def _put_samples(self) -> None:
-        found = [_clean(entry) for entry in samples()]
+        found = [clean(entry) for entry in samples()]
         with writing(self.connection):
             # Someone else may have been faster with a real one.
             if found and not self.connection.execute("SELECT sequence FROM state").fetchone()[0]:
@@ -332,54 +319,9 @@ class Record:
             self._remove("1", ())
 
 
-def hot(entry: Entry, added: int, now: int) -> float:
-    """The score of the front page: tenfold popularity is worth 12.5 hours.
-
-    That of Reddit (``r2/lib/db/_sorts.pyx``): the logarithm of the votes, here likes and comments, plus the time. It
-    grows with the time of publication and never changes with the clock, so that an index keeps the order. An article
-    from the future is from now; one without a date is from when it came.
-    """
-    published = added if entry.published is None else min(entry.published, now)
-    return math.log10(max(entry.likes + entry.comments, 1)) + published / _HOT_SECONDS
-
-
-def _clean(entry: Entry) -> Entry:
-    """As it can be kept: no character that is none, nothing longer or larger than its bounds."""
-    texts: dict[str, Any] = {
-        name: _text(getattr(entry, name), MAX_DESCRIPTION if name == "description" else _MAX_TEXT)
-        for name in ("key", "title", "author", "description", "image", "url")
-    }
-    published = entry.published
-    return replace(
-        entry,
-        **texts,
-        published=None if published is None else max(-_MAX_NUMBER, min(published, _MAX_NUMBER)),
-        comments=max(0, min(entry.comments, _MAX_NUMBER)),
-        likes=max(0, min(entry.likes, _MAX_NUMBER)),
-        emojis=tuple(_text(each, 64) for each in entry.emojis[:64]),
-    )
-
-
-def _text(text: str, most: int) -> str:
-    text = text[:most]
-    return text if text.isascii() and "\0" not in text else _UNWANTED.sub("\ufffd", text)
-
-
-def _row(entry: Entry) -> list[object]:
-    values = [getattr(entry, name) for name in _ENTRY]
-    values[_ENTRY.index("emojis")] = json.dumps(entry.emojis, ensure_ascii=False)
-    return values
-
-
-def _entry(row: Sequence[object]) -> Entry:
-    values = dict(zip(_ENTRY, row, strict=True))
-    emojis, has_video = values.pop("emojis"), values.pop("has_video")
-    return Entry(**values, emojis=tuple(json.loads(str(emojis))), has_video=bool(has_video))  # type: ignore[arg-type]
-
-
 def _stored(row: Sequence[object]) -> Stored:
     id_, phrases, *rest = row
-    return Stored(int(str(id_)), _entry(rest), tuple(json.loads(str(phrases))) if phrases else ())
+    return Stored(int(str(id_)), from_row(rest), to_tuple(phrases))
 
 
 def _marks(values: Sequence[object]) -> str:
