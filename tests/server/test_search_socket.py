@@ -253,7 +253,7 @@ async def test_a_message_over_the_limit_is_closed_with_1009(serve_search, megaby
 
 @pytest.mark.gen_test(timeout=30)
 async def test_who_keeps_sending_after_1009_is_dropped(serve_search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cutaway_server.sockets.patience._MOST_BYTES", 4 << 20)
+    monkeypatch.setattr("cutaway_server.sockets.framing._MOST_BYTES", 4 << 20)
     server = serve_search()
     stream = await handshake(server.port)
     with pytest.raises(OSError):

@@ -67,7 +67,7 @@ class LocalSummary:
         ]
         pieces = [_nothing(question, findings)]
         if sources:
-            pieces = await self.workers.run(summary.summarise, question.words, sources, seconds=JOB_SECONDS)
+            pieces = await self.workers.run(summary.summarise, question.words, sources, seconds=JOB_SECONDS, light=True)
             pieces = pieces or ["The articles that were found have no text to sum up."]
         for n, piece in enumerate(pieces):
             yield SummaryChunk(text=f"\n\n{piece}" if before and n == 0 else piece)
@@ -89,12 +89,12 @@ class LocalImages:
             yield Image(path=path, mime_type="image/png", by="local")
         caption = f"{_shortened(card.text)}: {_ABOUT_CARDS[0].lower()}{_ABOUT_CARDS[1:]}"
         if any(ord(character) >= _PLAIN_SCRIPTS for character in card.text):
-            share = await self.workers.run(cards.left_out, card.text, seconds=JOB_SECONDS)
+            share = await self.workers.run(cards.left_out, card.text, seconds=JOB_SECONDS, light=True)
             caption += _ALL_LEFT_OUT if share > 0.9 else _LEFT_OUT if share else ""
         yield ImageText(text=caption, by="local")
 
     async def _draw(self, card: cards.Card, variant: int) -> bytes:
-        return await self.workers.run(cards.draw, card, variant, seconds=JOB_SECONDS)
+        return await self.workers.run(cards.draw, card, variant, seconds=JOB_SECONDS, light=True)
 
 
 def _face(question: Question) -> tuple[str, str]:

@@ -92,8 +92,8 @@ class SearchService:
         self._workers = workers
         self._seconds = seconds
 
-    async def answer(self, frame: str | Path, request_id: str) -> AsyncGenerator[bytes, None]:
-        """Yield the frames of one request; no terminal ``done``.
+    async def answer(self, frame: str | Path, request_id: str) -> AsyncGenerator[list[bytes], None]:
+        """Yield the frames of one request, those together that are ready together; no terminal ``done``.
 
         Closing the generator, or cancelling the task that awaits it, ends the agents and kills their jobs before it
         returns.
@@ -111,8 +111,14 @@ class SearchService:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUED_FRAMES)
         producer = asyncio.create_task(self._produce(question, queue, deadline), name=f"search {request_id}")
         try:
-            while (each := await queue.get()) is not None:
-                yield each
+            more = True
+            while more:
+                frames = [await queue.get()]
+                while not queue.empty():
+                    frames.append(queue.get_nowait())
+                more = frames[-1] is not None
+                if ready := [each for each in frames if each is not None]:
+                    yield ready
         finally:
             producer.cancel()
             await asyncio.wait([producer])

@@ -18,7 +18,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketP
 
 from cutaway_server.pages.base import Guarded
 from cutaway_server.sockets.delivery import delivery
-from cutaway_server.sockets.patience import Patient
+from cutaway_server.sockets.framing import Framing
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Socket(Guarded, WebSocketHandler):
     def get_websocket_protocol(self) -> WebSocketProtocol13 | None:
         """Tornado's, but for a message that is too large, after which the client is let hear why."""
         protocol = super().get_websocket_protocol()
-        return Patient(self, False, protocol.params) if isinstance(protocol, WebSocketProtocol13) else None
+        return Framing(self, False, protocol.params) if isinstance(protocol, WebSocketProtocol13) else None
 
     def open(self, *_: str, **__: str) -> None:
         """Start the task. Synchronous on purpose."""
@@ -138,16 +138,18 @@ class Socket(Guarded, WebSocketHandler):
     # --- sending
     # -------------------------------------------------------------------------------------------------
 
-    async def send(self, frame: bytes) -> None:
-        """Send `frame`, UTF-8 JSON, as one text frame; returns when the kernel has all of it.
+    async def send(self, *frames: bytes) -> None:
+        """Send each of `frames`, UTF-8 JSON, as one text frame; returns when the kernel has all of them.
 
         Raises
         ------
         WebSocketClosedError
             The client is gone.
         """
-        # Bytes, but a text frame: no decoding and encoding of 40 MB for nothing.
-        await self.write_message(frame, binary=False)
+        if self.ws_connection is None or self.ws_connection.is_closing():
+            raise WebSocketClosedError
+        assert isinstance(self.ws_connection, Framing)
+        await self.ws_connection.write_texts(frames)
 
     async def hang_up(self, code: int = 1000) -> None:
         """Close, normally unless `code` says otherwise, once all that was sent has arrived.

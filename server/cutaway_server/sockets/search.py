@@ -40,9 +40,9 @@ Frame: TypeAlias = str | Path
 class SearchAnswers(Protocol):
     """What turns a request into frames."""
 
-    def answer(self, frame: Frame, request_id: str) -> AsyncGenerator[bytes, None]:
-        """Encoded frames without the terminal ``done``; raises a :class:`~cutaway_server.errors.Fault` when the request
-        is none, or nothing can be done for it.
+    def answer(self, frame: Frame, request_id: str) -> AsyncGenerator[list[bytes], None]:
+        """Encoded frames, those together that are ready together, without the terminal ``done``; raises a
+        :class:`~cutaway_server.errors.Fault` when the request is none, or nothing can be done for it.
 
         The generator is closed (``aclose``) when the client leaves, at any point.
         """
@@ -163,7 +163,7 @@ class Search(Socket):
                 async with self._turns.place() as place, aclosing(answer) as frames:
                     async for each in frames:
                         async with place.lent_after(self.slow_seconds):
-                            await self.send(each)
+                            await self.send(*each)
         except BadRequest as fault:
             metadata = None if fault.field is None else SearchErrorMetadata(field=fault.field)
             return SearchError(message=fault.message, metadata=metadata)
