@@ -51,12 +51,14 @@ _XMP = {
 
 _BOILERPLATE = re.compile(
     r"""
-    (created|made|edited|generated|optimi[sz]ed|compressed|processed|saved|converted)\s+(with|by|in|using|for)\b.*
+    (created|made|edited|generated|optimi[sz]ed|compressed|processed|saved|converted)\s+(with|using|by)\b.*
+    | saved\s+for\s+web.* | creator:.*
     | (olympus|minolta|sony|konica|kodak|maginon|vivitar|samsung|digital)\s+(digital\s+)?(still\s+)?camera
     | (sony\s+)?dsc | exif[_ ]?jpeg([_ ]?(picture|\d+))? | jpeg[_ ]picture
     | (the\s+)?gimp.* | adobe\s+(photoshop|imageready).*
-    | (a?\s*)?screen\s?(shot|capture)s? | bildschirmfoto | capture\s+d.écran | captura\s+de\s+pantalla
-    | (lavc|lead\ technologies|ez\s?gif|cs\d|file\ written\ by|intel.*jpeg|handmade\ software|libvips|imagemagick)\b.*
+    | screen\s?(shot|capture)s?([\s_]+(from|at|[\d:.-]+(png|jpe?g)?))*
+    | bildschirmfoto | capture\s+d.écran | captura\s+de\s+pantalla | lavc.*
+    | (lead\ technologies|ez\s?gif|cs\d|file\ written\ by|intel.*jpeg|handmade\ software|libvips|imagemagick)\b.*
     | (img|dsc|dscf|dscn|pict?|image|photo|picture|scan|screenshot|unbenannt|sans\s+titre)
       [-_ ]?[\d\s:_.-]*(\.\w{3,4})?
     | processed\s+with\s+vsco.* | untitled.* | default | none | null | n/?a | unknown | user\s*comments? | ascii

@@ -16,7 +16,7 @@ _CLOSING = "\"'”’»›)\\]}」』）】》"
 _END = re.compile(
     rf"(?P<mark>[.!?…]+)[{_CLOSING}]*(?=\s)"  # scripts with spaces
     rf"|[。！？｡!?؟۔।॥።။។]+[{_CLOSING}]*"
-    r"|(?=\n\s*\n)"  # paragraphs
+    r"|(?<=\S)(?=[^\S\n]*\n\s*\n)"  # paragraphs
 )
 _LATIN_ALONE = re.compile(r"[!?]+[^\s]*$")
 _WORD_BEFORE = re.compile(r"[^\s(\[\"'“‘«„]*$")
@@ -53,7 +53,7 @@ def _ends(text: str, start: int, match: re.Match[str], lower: bool) -> bool:
     following = text[beginning.end() : beginning.end() + 1] if beginning else ""
     if following.islower() and not lower:
         return False
-    if mark != ".":
+    if mark != "." or match[0] != mark:  # behind a quotation even "no." is no abbreviation
         return True
     before = _WORD_BEFORE.search(text, max(start, match.start() - 40), match.start())
     word = before[0] if before else ""
