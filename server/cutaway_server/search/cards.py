@@ -54,7 +54,8 @@ def draw(card: Card, variant: int) -> bytes:
     layout = _LAYOUTS[variant % len(_LAYOUTS)]
     seed = hashlib.sha256(f"{card.kicker}\0{card.text}".encode()).digest()
     chance = random.Random(seed)  # noqa: S311 - for shapes
-    sheet = _Sheet(setting(text), card.kicker.upper(), key_phrases(text), Palette(seed), chance)
+    words = setting(text)
+    sheet = _Sheet(words, card.kicker.upper(), key_phrases(words.text), Palette(seed), chance)
     layout(sheet)
     file = io.BytesIO()
     sheet.image.save(file, "PNG", compress_level=7)
