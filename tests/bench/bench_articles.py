@@ -1,8 +1,8 @@
 """A million articles: how fast they come in, are found and change, and what they take.
 
-Run it: ``python tests/bench/bench_articles.py [--quick] [--material DIR]``. Searches run in the workers of a pool, beside
-the one that keeps the index, as in the server. With ``--quick`` there are 100,000 articles; the goals stay. Exits with
-1 when a goal is missed.
+Run it: ``python tests/bench/bench_articles.py [--quick] [--material DIR]``. Searches run in a pool's worker, beside the
+one that keeps the index, as in the server. With ``--quick`` there are 100,000 articles; the goals stay. Exits with 1
+when a goal is missed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ async def _searched(folder: Path, name: str) -> list[Row]:
                 times.append((time.perf_counter() - start) * 1e3)
             p95 = statistics.quantiles(times, n=20)[-1]
             rows.append(Row(f"{name}: {kind}, p50", statistics.median(times), "ms", most=10, note=f"p95 {p95:.1f}"))
-        rows.append(Row(f"{name}: resident memory of the searching worker", await _resident(workers), "MB", most=1000))
+        memory = _resident(await workers.run(os.getpid, seconds=5))
+        rows.append(Row(f"{name}: resident memory of the searching worker", memory, "MB", most=1000))
         with Record.open(folder) as record:
             rows.append(await _visible(source, record, "likes"))
             rows.append(await _visible(source, record, "text"))
@@ -145,9 +146,8 @@ def _ingest(folder: Path, batches: list[list[Entry]], count: int) -> Row:
     )
 
 
-async def _resident(workers: Workers) -> float:
-    """Resident memory of the worker that answers, in MB."""
-    pid = await workers.run(os.getpid, seconds=5)
+def _resident(pid: int) -> float:
+    """Resident memory of a process, in MB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) * 1024 / 1e6
 

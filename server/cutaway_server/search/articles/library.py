@@ -26,12 +26,10 @@ from cutaway_server.search.articles.vectors import Vectors
 
 CANDIDATES = 200
 """Best articles by their words alone, from which the rest of the ranking chooses."""
+RECONSIDERED = 50
+"""Best articles by words and meaning whose order the words of the very best may change."""
 MAX_QUESTION = 20_000
 """Characters of a question that are looked at."""
-MAX_BY_MEANING = 20_000
-"""Articles that are all compared with a question of which they have no word: 5 ms."""
-LEAST_NEARNESS = 0.4
-"""Cosine of what is about the same."""
 MAX_SENT = 1000
 """Characters of a description that are sent to a client."""
 _FIRST_INDEX_SECONDS = 1.0
@@ -68,9 +66,9 @@ class Library:
         IndexBroken
             The index cannot be read.
         """
-        self._refresh()
         chance = np.random.default_rng(wanted.seed)
-        text = wanted.text[:MAX_QUESTION]
+        # A lone surrogate is no character: what reads UTF-8 refuses it.
+        text = wanted.text[:MAX_QUESTION].encode(errors="replace").decode()
         if text.strip():
             ids, scores = self._rank(text)
         elif wanted.source == "home":
@@ -80,6 +78,7 @@ class Library:
             ids, scores = np.array(picked, np.int64), np.zeros(len(picked), np.float32)
         if wanted.source == "stumber":
             # Twice as many as wanted, for stories that are told by several.
+            self._vectors.refresh()
             order = ranking.surprises(scores, self._vectors.rows(ids), 2 * wanted.limit, chance)
             ids = ids[order]
         return _found(distinct(self._stored(ids, wanted.limit)), wanted.limit)
@@ -93,21 +92,24 @@ class Library:
 
     def _rank(self, text: str) -> tuple[NDArray[np.int64], ranking.Floats]:
         """Ids of articles, best first, with their scores."""
-        question = embedding.embed([text])[0]
+        self._refresh()
+        # Vectors find nothing by themselves, they order what has a word of the question: what is nearest to words that
+        # nobody uses ("asdf": 0.56) is nearer than what is about the same ("automobiles": 0.45).
         wanted = ranking.rarest(terms(text), self._index.frequency)
         hits = self._index.search(dict.fromkeys(wanted, 1.0), CANDIDATES)
-        if not len(hits.ids):
-            return self._rank_by_meaning(question)
+        question = embedding.embed([text])[0]
         rows = self._vectors.rows(hits.ids)
         scores = ranking.fused(hits.scores, rows, question)
         if len(hits.ids) > ranking.FEEDBACK:
             best = np.argsort(-scores, kind="stable")[: ranking.FEEDBACK]
             more = self._expansion(hits.ids[best], scores[best], wanted)
             scores = ranking.fused(hits.scores, rows, question + rows[best].mean(axis=0))
-            again = self._index.search(more, CANDIDATES, among=hits.ids)
+            near = np.argsort(-scores, kind="stable")[:RECONSIDERED]
+            again = self._index.search(more, RECONSIDERED, among=hits.ids[near])
             if len(again.ids):
-                by_id, same = np.argsort(hits.ids), np.argsort(again.ids)
-                scores[by_id] += ranking.EXPANSION * ranking.scaled(again.scores)[same]
+                scores[near[np.argsort(hits.ids[near])]] += (
+                    ranking.EXPANSION * ranking.scaled(again.scores)[np.argsort(again.ids)]
+                )
         order = np.argsort(-scores, kind="stable")
         return hits.ids[order], scores[order]
 
@@ -116,13 +118,6 @@ class Library:
         there = np.array([id_ in stored for id_ in ids.tolist()])
         texts = [f"{entry.title}\n{entry.description}" for entry in stored.values()]
         return ranking.expansion(texts, scores[there], taken, self._index.frequency, self._index.count)
-
-    def _rank_by_meaning(self, question: ranking.Floats) -> tuple[NDArray[np.int64], ranking.Floats]:
-        """For words that no article has: what is about the same, as long as there are few enough to look at all."""
-        if len(self._vectors) > MAX_BY_MEANING:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        ids = self._vectors.nearest(question, LEAST_NEARNESS)[:CANDIDATES]
-        return ids, self._vectors.rows(ids) @ question
 
     def _stored(self, ids: NDArray[np.int64], limit: int) -> Iterator[Stored]:
         """The articles of the ids, read as they are needed: the best ones hold few duplicates."""

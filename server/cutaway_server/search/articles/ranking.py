@@ -24,7 +24,7 @@ FEEDBACK = 5
 EXPANSION = 0.2
 """Weight of the words of those, against the score of the question's own."""
 _EXPANSION_TERMS = 15
-_EXPANSION_TRIED = 60
+_EXPANSION_TRIED = 30
 _EXPANSION_CHARACTERS = 2000
 _COMMON = 0.1
 """Share of all articles; words of more are no help."""

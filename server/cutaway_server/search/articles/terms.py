@@ -18,7 +18,6 @@ _NO_SPACES = (
     "\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _RUN = re.compile(f"[{_NO_SPACES}]+")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def _build(*filters: Filter) -> TextAnalyzer:
@@ -40,7 +39,6 @@ def spaced(text: str, *, single: bool = True) -> str:
     """
     if text.isascii():
         return text
-    text = _SURROGATES.sub(" ", text)
     return _RUN.sub(lambda run: f" {' '.join(_pairs(run[0], single))} ", text)
 
 

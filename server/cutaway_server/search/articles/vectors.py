@@ -54,17 +54,6 @@ class Vectors:
         found /= np.maximum(lengths, 1.0)[:, None]
         return found
 
-    def nearest(self, question: NDArray[np.float32], least: float) -> NDArray[np.int64]:
-        """Ids of the rows whose cosine with a unit vector is at least so much, the nearest first; reads all rows."""
-        near = self.rows(np.arange(len(self._rows))) @ question
-        near[:1] = -1  # no article's
-        order = np.argsort(-near, kind="stable")
-        return order[: np.count_nonzero(near >= least)]
-
-    def __len__(self) -> int:
-        """Rows, those of no article included."""
-        return len(self._rows)
-
 
 class VectorsWriter:
     """The one writer of the file, for who holds the index's lock.
