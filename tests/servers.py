@@ -69,6 +69,8 @@ class Resource:
     content_range: str | None = None
     """Content-Range to claim instead of the right one."""
     headers: dict[str, str] = field(default_factory=dict)
+    conditional: bool = False
+    """Answer 304 to who has this ETag already."""
     latency: float = 0.0
     """Seconds before the head is sent."""
     head_drip: float = 0.0
@@ -253,6 +255,8 @@ class Origin(_Threaded):
             self._resources[name] = resource.then
         # A client that leaves is noticed even while nothing is sent to it: reading gives its end, or the
         # first byte of its next request.
+        if resource.conditional and headers.get("if-none-match") == resource.etag:
+            resource = Resource(status=304, etag=resource.etag, headers=resource.headers)
         sending = asyncio.ensure_future(self._respond(name, resource, number, method, span, writer))
         reading = asyncio.ensure_future(reader.read(1))
         self.busy[id(writer)] = name

@@ -1,4 +1,4 @@
-"""The command line, ``cutaway``: snippets, serve, demo.
+"""The command line, ``cutaway``: snippets, serve, demo, articles.
 
 What comes in are arguments; what goes out are files, lines on stdout, live progress, and an exit status: 0
 for done, 1 for a failure (one line on stderr), 2 for wrong usage, 130 for Ctrl-C. Whatever happens, no
@@ -124,21 +124,36 @@ def demo(video: str | None, out: Path, server: str | None, **wishes: Any) -> Non
         )
 
 
+_HANDED_OVER = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
 @cli.command(
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    short_help="Run a server (see `cutaway serve --help`).",
+    add_help_option=False, context_settings=_HANDED_OVER, short_help="Run a server (see `cutaway serve --help`)."
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def serve(arguments: tuple[str, ...]) -> None:
     """Run a server; the arguments are its settings."""
+    _servers("serve", "a server needs").main(list(arguments))
+
+
+@cli.command(
+    add_help_option=False,
+    context_settings=_HANDED_OVER,
+    short_help="Fill the store of articles (see `cutaway articles --help`).",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def articles(arguments: tuple[str, ...]) -> int:
+    """Fill the store of articles that searches look into."""
+    status: int = _servers("search.articles.commands", "the store of articles needs").main(list(arguments))
+    return status
+
+
+def _servers(module: str, needs: str) -> Any:
+    """A module of the server, which is an extra."""
     try:
-        module = importlib.import_module("cutaway_server.serve")
+        return importlib.import_module(f"cutaway_server.{module}")
     except ModuleNotFoundError as error:
-        raise ServerNotInstalled(
-            f"a server needs the Python module {error.name!r}: pip install 'cutaway[server]'"
-        ) from error
-    module.main(list(arguments))
+        raise ServerNotInstalled(f"{needs} the Python module {error.name!r}: pip install 'cutaway[server]'") from error
 
 
 # --- the work ---------------------------------------------------------------------------------------------

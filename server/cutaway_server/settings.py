@@ -52,11 +52,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 or :: for all")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one and prints it")
     allow_network: Annotated[tuple[Network, ...], NoDecode] = Field(
-        (), description="private networks that videos may be fetched from, such as 10.1.0.0/16 (list)"
+        (), description="private networks that videos and feeds may be fetched from, such as 10.1.0.0/16 (list)"
     )
     allow_address: Annotated[tuple[tuple[str, int], ...], NoDecode] = Field(
         (),
-        description="exact private addresses that videos may be fetched from, such as 127.0.0.1:9000 (list)",
+        description="exact private addresses that videos and feeds may be fetched from, such as 127.0.0.1:9000 (list)",
     )
     allow_origin: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

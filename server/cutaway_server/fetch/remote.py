@@ -231,7 +231,7 @@ class _Opening:
         head = bytearray()
         with tempfile.NamedTemporaryFile(dir=self.scratch, prefix="source-", delete=False) as copy:
             try:
-                for chunk in _decoded(_body(response), answers.encoding(response)):
+                for chunk in decoded(_body(response), answers.encoding(response)):
                     if len(head) < _HEAD_BYTES:
                         head += chunk[:_HEAD_BYTES]
                         if _is_markup(head):
@@ -290,7 +290,7 @@ def _body(response: httpcore2.Response) -> Iterator[bytes]:
         raise FetchFailed("The server sends the file too slowly, and does not support byte ranges.") from None
 
 
-def _decoded(body: Iterator[bytes], coding: str) -> Iterator[bytes]:
+def decoded(body: Iterator[bytes], coding: str) -> Iterator[bytes]:
     """Undo gzip or deflate, which some servers apply though they were asked not to; a little at a time, so that
     whoever counts the bytes can stop a bomb."""
     if not coding:

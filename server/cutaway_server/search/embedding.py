@@ -39,7 +39,8 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     rows = np.zeros((len(texts), DIMENSIONS), np.float32)
     known = [n for n, text in enumerate(texts) if text.strip()]
     if known:
-        found = _model().embed([texts[n][:MAX_CHARACTERS] for n in known])
+        # Half a surrogate pair, which JSON can carry, is no text to the tokenizer.
+        found = _model().embed([texts[n][:MAX_CHARACTERS].encode(errors="replace").decode() for n in known])
         found = np.nan_to_num(found)
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         rows[known] = np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0)
