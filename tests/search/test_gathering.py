@@ -13,7 +13,7 @@ from cutaway_server.search import gathering
 from cutaway_server.search.articles.entry import Found, Wanted
 from cutaway_server.search.articles.source import ArticleSource
 from cutaway_server.search.findings import Findings
-from cutaway_server.search.gathering import Gathering, same_page
+from cutaway_server.search.gathering import Gathering
 from cutaway_server.search.question import Question
 
 
@@ -146,20 +146,6 @@ async def test_leaving_cancels_all_sources() -> None:
     await anext(batches)
     await batches.aclose()
     assert slow.cancelled
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("https://a.example/x", "http://www.a.example/x/", True),
-        ("https://a.example/x?b=1&a=2", "https://A.example/x?a=2&b=1&utm_medium=y&fbclid=z#f", True),
-        ("https://a.example/x?a=1", "https://a.example/x?a=2", False),
-        ("https://a.example/x", "https://a.example/y", False),
-        ("https://[broken", "https://[broken", True),
-    ],
-)
-def test_names_of_pages(one: str, other: str, same: bool) -> None:
-    assert (same_page(one) == same_page(other)) == same
 
 
 # --- waiting for findings ---------------------------------------------------------------------------------------------

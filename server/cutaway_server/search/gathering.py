@@ -7,10 +7,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from cutaway.protocol import ArticlesBatch
 from cutaway_server.errors import Fault
+from cutaway_server.search.articles.canonical import canonical_url
 from cutaway_server.search.articles.entry import MAX_ITEMS, Found, Wanted
 from cutaway_server.search.articles.source import ArticleSource
 from cutaway_server.search.findings import Findings
@@ -23,7 +23,6 @@ RESERVED_ITEMS = 8
 """Kept for sources that have not answered yet, so that a quick one does not fill all the places."""
 PATIENCE_SECONDS = 5.0
 """How long they may take, once there is something to show."""
-_TRACKING = ("utm_", "fbclid", "gclid", "mc_cid", "mc_eid")
 
 
 class Gathering:
@@ -107,23 +106,10 @@ def _unseen(found: Sequence[Found], seen: set[str], *, by_page: bool) -> Iterato
     for each in found:
         names = {f"id {each.article.id}"}
         if by_page and each.article.url:
-            names.add(same_page(each.article.url))
+            names.add(canonical_url(each.article.url))
         if not names & seen:
             yield each
         seen |= names
-
-
-def same_page(url: str) -> str:
-    """A name that the addresses of one page have in common: without scheme, ``www.``, fragment, and what only tracks
-    readers.
-    """
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").removeprefix("www.")
-        query = [pair for pair in parse_qsl(parts.query, True, max_num_fields=100) if not pair[0].startswith(_TRACKING)]
-    except ValueError:
-        return url
-    return f"{host}{parts.path.rstrip('/')}?{urlencode(sorted(query))}"
 
 
 def _in_batches(found: Sequence[Found]) -> Iterator[list[Found]]:

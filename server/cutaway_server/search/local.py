@@ -16,6 +16,9 @@ from cutaway.protocol import Image, ImageText, SummaryChunk, SummaryDone
 from cutaway_server.fetch.door import Door
 from cutaway_server.search import cards, summary
 from cutaway_server.search.articles import local
+from cutaway_server.search.articles.hackernews import HackerNews
+from cutaway_server.search.articles.refresh import Looker, Refresher
+from cutaway_server.search.articles.searxng import SearXNG
 from cutaway_server.search.articles.source import ArticleSource
 from cutaway_server.search.findings import Findings
 from cutaway_server.search.gathering import Gathering
@@ -29,7 +32,12 @@ from cutaway_server.work.pool import Workers
 
 _log = logging.getLogger(__name__)
 
-PRELOAD = (*local.PRELOAD, "cutaway_server.search.question", "cutaway_server.search.cards")
+PRELOAD = (
+    *local.PRELOAD,
+    "cutaway_server.search.articles.refresh",
+    "cutaway_server.search.question",
+    "cutaway_server.search.cards",
+)
 """Imported before any worker is forked: the jobs, and the word vectors."""
 JOB_SECONDS = 10.0
 PATIENCE_SECONDS = 0.3
@@ -148,6 +156,10 @@ async def local_search(settings: Settings, door: Door) -> AsyncIterator[tuple[Se
     )
     articles = local.LocalArticles(workers, settings.data_dir)
     sources: list[ArticleSource] = [articles]
+    if settings.hacker_news:
+        sources.append(HackerNews(door, workers, settings.hacker_news_url))
+    if settings.searxng_url:
+        sources.append(SearXNG(door, workers, settings.searxng_url))
     service = SearchService(
         Gathering(sources),
         LocalSummary(workers),
@@ -159,12 +171,15 @@ async def local_search(settings: Settings, door: Door) -> AsyncIterator[tuple[Se
         asyncio.create_task(_start(workers), name="start search workers"),
         asyncio.create_task(articles.keep(), name="keep the index"),
     ]
+    if settings.feed_minutes:
+        looker = Looker(door, workers, settings.data_dir, minutes=settings.feed_minutes)
+        background.append(asyncio.create_task(Refresher(looker).run(), name="refresh feeds"))
     try:
         yield service, generated
     finally:
         for task in background:
             task.cancel()
-        await asyncio.wait(background)
+        await asyncio.gather(*background, return_exceptions=True)
         await generated.close()
         await workers.close()
 

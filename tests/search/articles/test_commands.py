@@ -330,6 +330,8 @@ def test_on_a_terminal_there_are_tables_and_no_controls(shell: Shell, origin: Or
 
 def test_without_the_servers_libraries_it_says_what_to_install(shell: Shell) -> None:
     code = "import sys; sys.modules['cutaway_server'] = None; from cutaway.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code, "articles", "list"], capture_output=True, text=True, env=shell.environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "articles", "list"], capture_output=True, text=True, env=shell.environment
+    )
     assert done.returncode == 1
     assert "pip install 'cutaway[server]'" in done.stderr
