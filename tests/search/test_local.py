@@ -41,8 +41,13 @@ async def test_summaries_say_what_there_is() -> None:
     assert "No articles were found for “zebra”. Try" in await summed_up(Question(text="zebra"))
     assert "There are no articles yet. Add some" in await summed_up(Question())
     assert "could not be searched" in await summed_up(Question(text="a"), failed=True)
-    assert await summed_up(Question(text="bridge"), ("The bridge",)) == "“The bridge” [1]"
-    assert await summed_up(picture, ("Bridges",)) == "The picture says: “red bridge”.\n\n“Bridges” [1]"
+    assert (
+        await summed_up(Question(text="bridge"), ("The bridge",))
+        == "Only the titles of the articles are known: “The bridge” [1]."
+    )
+    assert await summed_up(picture, ("Bridges",)) == (
+        "The picture says: “red bridge”.\n\nOnly the titles of the articles are known: “Bridges” [1]."
+    )
     assert "carries no words that can be read here" in await summed_up(silent, ("A",))
     assert "What follows is the front page.\n\n“A” [1]" in await summed_up(silent, ("A",))
     assert "a lucky dip" in await summed_up(Question(has_picture=True, source="stumber"), ("A",))

@@ -54,7 +54,7 @@ def test_the_sentences_that_answer_each_with_its_source() -> None:
     assert "https" not in text
     assert text.count("compresses air") == 1
     assert "loaves" not in text
-    assert all(re.search(r" \[\d+\]$", piece) for piece in pieces)
+    assert all(re.search(r" \[\d+\]\.?$", piece) for piece in pieces)
     assert all(piece.startswith(" ") for piece in pieces[1:])
 
 
@@ -68,7 +68,9 @@ def test_titles_stand_in_for_texts_and_are_quoted() -> None:
     titles = ["Rust in the kernel", "Why Rust is slow to compile", "A trip to Rome", "Rust 2.0 announced"]
     sources = [Source(place=n, title=title, text="") for n, title in enumerate(titles, 1)]
     pieces = summarise("rust", sources)
-    assert "“Rust in the kernel” [1]" in "".join(pieces)
+    assert pieces[0].startswith("Only the titles of the articles are known: “")
+    assert "“Rust in the kernel” [1];" in "".join(pieces)
+    assert pieces[-1].endswith("].")
     assert set(markers("".join(pieces))) <= {1, 2, 3, 4}
 
 

@@ -40,6 +40,7 @@ _FAINT = 0.5
 """A sentence less relevant than this share of the best is left out when there are enough without it."""
 _WEIGHTS = {"meaning": 0.5, "words": 0.35, "early": 0.1, "place": 0.05}
 _DIGEST_ITEMS = 5
+_TITLES_ONLY, _ALSO = "Only the titles of the articles are known:", "Also, by their titles:"
 
 _WORD = re.compile(r"[^\W\d_]{3,}|\d{2,}")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f]{2,}")
@@ -87,7 +88,12 @@ def summarise(words: str, sources: Sequence[Source]) -> list[str]:
     # Read in the order of what matters most, an article's sentences together and in theirs.
     best = {each.source.place: n for n, each in reversed(list(enumerate(chosen)))}
     chosen.sort(key=lambda each: (each.quoted, best[each.source.place], each.order))
-    return _pieces([_told(each) for each in chosen], " ")
+    told = [_told(each) for each in chosen if not each.quoted]
+    titles = [_told(each) for each in chosen if each.quoted]
+    if titles:
+        titles[0] = f"{_ALSO if told else _TITLES_ONLY} {titles[0]}"
+        titles = [f"{each}{';' if n < len(titles) else '.'}" for n, each in enumerate(titles, 1)]
+    return _pieces(told + titles, " ")
 
 
 def _candidates(source: Source) -> list[_Candidate]:
