@@ -29,7 +29,7 @@ MOST_CHARACTERS = 1000
 """Of a summary, unless its first sentences alone are longer."""
 
 _LEAST = 3
-_MOST_CANDIDATES = 28
+_MOST_CANDIDATES = 20
 _MOST_OF_TEXT = 16
 """Sentences of one article that are looked at."""
 _MOST_OF_ONE = 2
@@ -219,6 +219,8 @@ def _overlap(terms: frozenset[str], each: _Candidate) -> float:
 
 _cache: dict[str, NDArray[np.float32]] = {}
 _CACHED = 4096
+_EMBEDDED_CHARACTERS = 160
+"""A sentence is about what its beginning is about, and half of all time goes into looking words up."""
 
 
 def _vectors(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -228,5 +230,5 @@ def _vectors(texts: Sequence[str]) -> NDArray[np.float32]:
         _cache.clear()
         missing = list(dict.fromkeys(texts))
     if missing:
-        _cache.update(zip(missing, embed(missing), strict=True))
+        _cache.update(zip(missing, embed([text[:_EMBEDDED_CHARACTERS] for text in missing]), strict=True))
     return np.stack([_cache[text] for text in texts]) if texts else np.zeros((0, DIMENSIONS), np.float32)

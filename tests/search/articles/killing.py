@@ -17,6 +17,9 @@ from cutaway_server.search.articles.record import Record
 from cutaway_server.search.articles.terms import terms
 from processes import wait_until
 
+LOOKS = 200
+"""Puts of one turn whose articles are looked for in the index; in the record it is all of them."""
+
 KEEP = """
 import sys
 from pathlib import Path
@@ -98,6 +101,7 @@ def check_after_kill(folder: Path, turn: int, last: int) -> int:
         keys = {row[0] for row in record.connection.execute("SELECT key FROM articles")}
     lost = sum(f"{turn} {number} {each}" not in keys for number in range(last + 1) for each in range(20))
     reader = opened(folder)
-    lost += sum(not ids(reader, f"t{turn}x{number}x{number % 20}") for number in range(last + 1))
+    looked_at = range(last, -1, -max(last // LOOKS, 1))
+    lost += sum(not ids(reader, f"t{turn}x{number}x{number % 20}") for number in looked_at)
     # Only the last words of what has changed again and again are found.
-    return lost + sum(bool(ids(reader, f"changed{turn}x{number}")) for number in range(last))
+    return lost + sum(bool(ids(reader, f"changed{turn}x{number}")) for number in looked_at[1:])

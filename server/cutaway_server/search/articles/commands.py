@@ -25,8 +25,9 @@ import click
 from cutaway.errors import CutawayError, InvalidRequest
 from cutaway_server.errors import Fault
 from cutaway_server.search.articles.canonical import web_url
-from cutaway_server.search.articles.dates import iso_date
+from cutaway_server.search.articles.listing import NO_FEEDS, articles_of, show_articles, show_feeds, show_stats
 from cutaway_server.search.articles.record import Put, Record
+from cutaway_server.search.articles.rows import Rows, export_line
 from cutaway_server.search.articles.subscriptions import Subscription, Subscriptions
 from cutaway_server.search.articles.terminal import Terminal
 from cutaway_server.settings import Settings
@@ -129,7 +130,7 @@ def refresh(urls: tuple[str, ...], as_json: bool, **given: Any) -> int:
             each for each in subscriptions.all() if not each.gone
         ]
         if not wanted:
-            terminal.note("No feeds are followed yet: cutaway articles add FEED_URL")
+            terminal.note(NO_FEEDS)
             return 0
         failed = asyncio.run(refresh_all(settings, subscriptions, wanted, terminal))
     _bring_up(settings.data_dir, terminal)
@@ -145,8 +146,6 @@ def import_(file: Path, as_json: bool, **given: Any) -> int:
     FILE may be - for standard input. Known columns: title, author, date, description, image, url, comments, likes,
     emojis, hasVideo, and many other names for them. An article that is there already is brought up to date.
     """
-    from cutaway_server.search.articles.rows import Rows
-
     settings = _settings(given)
     terminal = Terminal(as_json=as_json)
     complaints = 0
@@ -205,8 +204,6 @@ def _shown(field: str) -> str:
 @_options()
 def export(out: Path | None, **given: Any) -> None:
     """Write all articles as JSON lines, which `import` takes again."""
-    from cutaway_server.search.articles.rows import export_line
-
     with Record.open(_settings(given).data_dir) as record:
         stream = out.open("wb") if out else sys.stdout.buffer
         try:
@@ -226,63 +223,12 @@ def export(out: Path | None, **given: Any) -> None:
 @_options(json=True)
 def list_(feeds: bool, limit: int, as_json: bool, **given: Any) -> None:
     """Show the articles that came last, or the feeds."""
-    from cutaway_server.search.articles.rows import export_line
-
-    terminal = Terminal(as_json=as_json)
     with Record.open(_settings(given).data_dir) as record:
+        terminal = Terminal(as_json=as_json)
         if feeds:
-            _list_feeds(record, terminal)
-            return
-        found = record.latest(limit)
-        if as_json:
-            for each in found:
-                terminal.raw(export_line(each.entry, each.id))
-            return
-        columns = [("id", ">cyan"), ("date", "dim"), ("title", "=bold"), ("by", ""), ("likes", ">"), ("comments", ">")]
-        rows = [
-            (
-                str(each.id),
-                iso_date(each.entry.published)[:10],
-                each.entry.title,
-                each.entry.author[:24],
-                f"{each.entry.likes:,}" if each.entry.likes else "",
-                f"{each.entry.comments:,}" if each.entry.comments else "",
-            )
-            for each in found
-        ]
-        terminal.table(columns, rows)
-        stats = record.stats()
-        if stats.samples:
-            terminal.note("These are samples, until the first articles of your own: cutaway articles add FEED_URL")
-        elif stats.articles > len(found):
-            terminal.note(f"The last {len(found):,} of {stats.articles:,}; more with --limit.")
-
-
-def _list_feeds(record: Record, terminal: Terminal) -> None:
-    found = Subscriptions(record).all()
-    if terminal.as_json:
-        for each in found:
-            terminal.json(
-                {
-                    "url": each.url,
-                    "title": each.title,
-                    "articles": record.count(each.id),
-                    "read": iso_date(int(each.looked) if each.looked else None),
-                    "error": each.error,
-                    "gone": each.gone,
-                }
-            )
-        return
-    if not found:
-        terminal.note("No feeds are followed yet: cutaway articles add FEED_URL")
-        return
-    columns = [("title", "bold"), ("articles", ">"), ("read", "dim"), ("url", "cyan"), ("problem", "=red")]
-    terminal.table(columns, [_feed_row(each, record.count(each.id)) for each in found])
-
-
-def _feed_row(feed: Subscription, count: int) -> tuple[str, ...]:
-    title = feed.title if len(feed.title) <= 32 else feed.title[:31] + "…"
-    return title, f"{count:,}", _ago(feed.looked), feed.address, feed.error
+            show_feeds(record, terminal)
+        else:
+            show_articles(record, limit, terminal)
 
 
 @articles.command()
@@ -305,10 +251,12 @@ def remove(targets: tuple[str, ...], keep_articles: bool, **given: Any) -> int:
                 subscriptions.remove(feed.id)
                 gone = 0 if keep_articles else record.remove_feed_articles(feed.id)
                 terminal.line(
-                    (feed.title or feed.url, "bold"), (f": no longer followed, {_articles(gone)} removed", "")
+                    (feed.title or feed.url, "bold"), (f": no longer followed, {articles_of(gone)} removed", "")
                 )
                 continue
-            terminal.complain(f"{target}: no article has this id, and no feed this URL")
+            terminal.complain(
+                f"{target}: no article has this id" if target.isdecimal() else f"{target}: this feed is not followed"
+            )
             failed = True
     _bring_up(settings.data_dir, terminal)
     return int(failed)
@@ -319,33 +267,8 @@ def remove(targets: tuple[str, ...], keep_articles: bool, **given: Any) -> int:
 def stats(as_json: bool, **given: Any) -> None:
     """Tell how much there is."""
     data_dir = _settings(given).data_dir
-    terminal = Terminal(as_json=as_json)
     with Record.open(data_dir) as record:
-        known = record.stats()
-        feeds = Subscriptions(record).all()
-    failing = sum(bool(each.failures) for each in feeds)
-    size = sum(path.stat().st_size for path in data_dir.rglob("*") if path.is_file())
-    if as_json:
-        terminal.json(
-            {
-                "articles": known.articles,
-                "samples": known.samples,
-                "feeds": len(feeds),
-                "failing_feeds": failing,
-                "record_bytes": known.size_bytes,
-                "bytes": size,
-                "data_dir": str(data_dir),
-            }
-        )
-        return
-    read = max((each.looked for each in feeds if each.looked), default=None)
-    for name, value in (
-        ("articles", f"{known.articles:,}{' (samples)' * known.samples}"),
-        ("feeds", f"{len(feeds):,}{f', {failing:,} failing' * bool(failing)}{f', read {_ago(read)}' * bool(read)}"),
-        ("on disk", f"{_size(size)}, of which {_size(known.size_bytes)} are the articles, the rest is derived"),
-        ("folder", str(data_dir)),
-    ):
-        terminal.line((f"{name:>9}  ", "dim"), (value, "bold" if name == "articles" else ""))
+        show_stats(record, data_dir, Terminal(as_json=as_json))
 
 
 @articles.command()
@@ -362,9 +285,9 @@ def reindex(**given: Any) -> None:
     with Record.open(data_dir) as record:
         count = record.count()
     if ours:
-        terminal.line((f"{_articles(count)} indexed", "bold"), (f" in {time.monotonic() - began:.1f} s", ""))
+        terminal.line((f"{articles_of(count)} indexed", "bold"), (f" in {time.monotonic() - began:.1f} s", ""))
     else:
-        terminal.line((f"A server is running: it builds the index of {_articles(count)} anew.", ""))
+        terminal.line((f"A server is running: it builds the index of {articles_of(count)} anew.", ""))
 
 
 # --- shared ------------------------------------------------------------------------------------------------
@@ -402,25 +325,3 @@ def _opened(file: Path) -> Iterator[tuple[BinaryIO, int | None]]:
     with file.open("rb", buffering=1 << 20) as stream:
         status = os.fstat(stream.fileno())
         yield stream, status.st_size if stat.S_ISREG(status.st_mode) else None
-
-
-def _articles(count: int) -> str:
-    return f"{count:,} article{'s' * (count != 1)}"
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
-def _ago(moment: float | None) -> str:
-    if moment is None:
-        return "never"
-    seconds = max(time.time() - moment, 0)
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "min")):
-        if seconds >= 2 * size or (unit == "min" and seconds >= size):
-            return f"{seconds // size:.0f} {unit} ago"
-    return "just now"

@@ -141,7 +141,8 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.execute("COMMIT")
+            if connection.in_transaction:
+                connection.execute("COMMIT")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

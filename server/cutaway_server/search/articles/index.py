@@ -166,10 +166,11 @@ class IndexWriter:
             self._index = _opened(folder)
             self._index.reload()
             self.sequence, self._highest = self._read_marker()
-            self._index.register_tokenizer("words", ANALYZER)
-            self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
         except (ValueError, OSError) as error:
             raise IndexBroken(str(error)) from error
+        self._index.register_tokenizer("words", ANALYZER)
+        # Fails when another program writes to it, which is no reason to build it anew.
+        self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
         self._pending = self.sequence
 
     @classmethod

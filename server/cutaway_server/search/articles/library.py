@@ -28,7 +28,9 @@ CANDIDATES = 200
 """Best articles by their words alone, from which the rest of the ranking chooses."""
 RECONSIDERED = 50
 """Best articles by words and meaning whose order the words of the very best may change."""
-MAX_QUESTION = 20_000
+SURPRISING = 4
+"""Best articles, times as many as wanted, from which surprises around an interest are picked."""
+MAX_QUESTION = embedding.MAX_CHARACTERS
 """Characters of a question that are looked at."""
 MAX_SENT = 1000
 """Characters of a description that are sent to a client."""
@@ -71,6 +73,8 @@ class Library:
         text = wanted.text[:MAX_QUESTION].encode(errors="replace").decode()
         if text.strip():
             ids, scores = self._rank(text)
+            if wanted.source == "stumber":
+                ids, scores = ids[: SURPRISING * wanted.limit], scores[: SURPRISING * wanted.limit]
         elif wanted.source == "home":
             return _found(distinct(self._record.front(2 * wanted.limit)), wanted.limit)
         else:

@@ -26,6 +26,8 @@ EXPANSION = 0.2
 _EXPANSION_TERMS = 15
 _EXPANSION_TRIED = 30
 _EXPANSION_CHARACTERS = 2000
+_SHARED = 2
+"""How many of the best articles must have a word: one of a single article would only lift that."""
 _COMMON = 0.1
 """Share of all articles; words of more are no help."""
 VARIETY = 0.4
@@ -79,16 +81,18 @@ def expansion(
         How many articles have a term; how many there are.
     """
     found: Counter[str] = Counter()
+    shared: Counter[str] = Counter()
     for text, score in zip(texts, scores.tolist(), strict=True):
         words = ANALYZER.analyze(spaced(text[:_EXPANSION_CHARACTERS], single=False))
         for word, times in Counter(words).items():
             # The rest are initials, units and years.
             if word not in taken and not word.isdecimal() and (len(word) > 2 or not word.isascii()):
                 found[word] += score * times / len(words)
+                shared[word] += 1
     weights = {
         word: share * math.log(count / articles)
         for word, share in found.most_common(_EXPANSION_TRIED)
-        if 1 < (articles := frequency(word)) < max(_COMMON * count, FEEDBACK)
+        if shared[word] >= _SHARED and (articles := frequency(word)) < max(_COMMON * count, FEEDBACK)
     }
     best = sorted(weights.items(), key=lambda item: -item[1])[:_EXPANSION_TERMS]
     return {word: weight / best[0][1] for word, weight in best}

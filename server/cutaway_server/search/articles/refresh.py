@@ -247,6 +247,8 @@ def _take(data_dir: Path, seconds: float, subscription: Subscription, document: 
         if subscriptions.find(subscription.url) is None:  # removed meanwhile
             return Look(url=subscription.url, title=feed.title, known=True)
         put = record.put(reversed(feed.entries), subscription.id)  # the newest come last
+        if subscriptions.find(subscription.url) is None:  # removed in between
+            record.remove_feed_articles(subscription.id)
         _note(subscriptions, subscription.id, seconds, feed.title, document)
     return Look(url=subscription.url, title=feed.title or subscription.title, put=put, known=True)
 

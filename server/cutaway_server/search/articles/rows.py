@@ -43,6 +43,9 @@ _ORDER = {alias: place for aliases in _NAMES.values() for place, alias in enumer
 _TRUE = frozenset({"true", "1", "yes", "y", "t"})
 _LIKELY_HTML = re.compile(r"</?[a-zA-Z][^<>]{0,500}>|&(#\d+|#x[0-9a-fA-F]+|[a-z]{2,8});")
 
+_LONE_RETURN = re.compile(r"\r(?!\n)")
+"""They would end a row, but for the reader of CSV in the middle of a line."""
+
 Complain = Callable[[int, str], None]
 """Gets the number of a line, from 1, and what is wrong with it."""
 
@@ -175,7 +178,11 @@ class Rows:
     def _csv(self, header: str, lines: Iterator[str]) -> Iterator[Entry]:
         csv.field_size_limit(MAX_LINE_BYTES)
         delimiter = max(",;\t|", key=header.count)
-        columns = next(csv.reader([header], delimiter=delimiter), [])
+        header, lines = _LONE_RETURN.sub(" ", header), (_LONE_RETURN.sub(" ", line) for line in lines)
+        try:
+            columns = next(csv.reader([header], delimiter=delimiter), [])
+        except csv.Error:
+            columns = []
         fields = [self._learn(column.strip())[0] for column in columns]
         if not {"title", "description"} & set(fields):
             raise NotRows(

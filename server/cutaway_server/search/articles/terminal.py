@@ -13,12 +13,18 @@ from contextlib import contextmanager
 
 import msgspec
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from cutaway.filenames import without_controls
+
+_GAP = 3
+"""Cells between two columns."""
+_LEAST = 16
+"""To which a column may be cut."""
 
 
 class Bar:
@@ -50,7 +56,9 @@ class Terminal:
         self.as_json = as_json
         self._shared = sys.stdout.isatty() and not as_json
         self._console = Console(stderr=not self._shared, highlight=False)
-        self._errors = Console(stderr=True, highlight=False)
+        # Beside a live bar on the same terminal only its own console can write.
+        own = self._console.is_terminal and sys.stderr.isatty()
+        self._errors = self._console if own else Console(stderr=True, highlight=False)
 
     @contextmanager
     def bar(self, text: str, total: int | None, *, count: bool = True) -> Iterator[Bar]:
@@ -88,24 +96,31 @@ class Terminal:
         Parameters
         ----------
         columns
-            Names and styles; one whose style begins with ``>`` is set to the right, one with ``=`` may be cut.
+            Names and styles; one whose style begins with ``>`` is set to the right, one with ``=`` may be cut. Those
+            without any value are left out.
         """
         if not self._shared:
             for row in rows:
                 print("\t".join(map(without_controls, row)))  # noqa: T201
             return
+        if not rows:
+            return
+        shown = [n for n in range(len(columns)) if any(row[n] for row in rows)]
+        widths = [max(cell_len(columns[n][0]), *(cell_len(row[n]) for row in rows)) for n in shown]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for name, style in columns:
+        for n, width in zip(shown, widths, strict=True):
+            name, style = columns[n]
+            left = self._console.width - sum(widths) - _GAP * len(widths) + width
             table.add_column(
                 name,
                 style=style.lstrip(">="),
                 justify="right" if style.startswith(">") else "left",
                 no_wrap=True,
                 overflow="ellipsis",
-                ratio=1 if style.startswith("=") else None,
+                max_width=max(_LEAST, left) if style.startswith("=") else None,
             )
         for row in rows:
-            table.add_row(*(Text(without_controls(each)) for each in row))
+            table.add_row(*(Text(without_controls(row[n])) for n in shown))
         self._console.print(table)
 
     def json(self, value: object) -> None:

@@ -17,6 +17,14 @@ _NO_SPACES = (
     # Japanese, Chinese, Korean
     "\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
+_FUNCTION_WORDS = """
+    a about after all also am an and any are as at be because been before being between both but by can could did do
+    does doing for from had has have having he her here hers him his how i if in into is it its just me more most
+    my no nor not now of on once only or other our out over own please same she should so some such tell than that
+    the their them then there these they this those through to too under until up us very was we were what when
+    where which while who whom whose why will with would you your yours
+"""
+"""What makes a question of words, and is in nearly every article or in the wrong ones."""
 _RUN = re.compile(f"[{_NO_SPACES}]+")
 
 
@@ -29,7 +37,7 @@ def _build(*filters: Filter) -> TextAnalyzer:
 
 # Words are stemmed as English ones, which harms other languages little: both sides are cut alike.
 ANALYZER = _build(Filter.ascii_fold(), Filter.stemmer("english"))
-_TELLING = _build(Filter.stopword("english"), Filter.ascii_fold(), Filter.stemmer("english"))
+_TELLING = _build(Filter.custom_stopword(_FUNCTION_WORDS.split()), Filter.ascii_fold(), Filter.stemmer("english"))
 
 
 def spaced(text: str, *, single: bool = True) -> str:
