@@ -45,7 +45,7 @@ _TITLES_ONLY, _ALSO = "Only the titles of the articles are known:", "Also, by th
 
 _WORD = re.compile(r"[^\W\d_]{3,}|\d{2,}")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f]{2,}")
-_LETTER = re.compile(r"[^\W\d_]")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
 _LOOSE_STOP = re.compile(r" ([.,])(?=\s|$)")
 _CHROME = re.compile(
@@ -118,7 +118,7 @@ def _usable(sentence: str, lower: bool) -> str:
     wide = bool(_UNSPACED.search(sentence))
     if len(sentence) < (_SHORTEST // 4 if wide else _SHORTEST) or _CHROME.search(sentence):
         return ""
-    if len(_LETTER.findall(sentence)) < 0.6 * len(sentence) or sentence.isupper():
+    if sum(map(len, _LETTERS.findall(sentence))) < 0.6 * len(sentence) or sentence.isupper():
         return ""
     if sentence[0].islower() and not lower:
         return ""
