@@ -73,7 +73,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "generated").glob("*"))
 
 
-async def give(data: bytes) -> bytes:
+async def give(data: bytes, number: int) -> bytes:
     return data
 
 
@@ -155,7 +155,7 @@ async def test_a_promise_is_kept_when_it_is_first_asked_for_and_once(images, ser
         await ready.wait()
         return b"card %d" % number
 
-    first, second = store.promise([partial(make, 0), partial(make, 1)], "image/png")
+    first, second = store.promise(make, 2, "image/png")
     assert not files(work_dir)
     waiting = [asyncio.ensure_future(get(first)) for _ in range(5)]
     await asyncio.sleep(0.05)
@@ -174,12 +174,12 @@ async def test_what_could_not_be_made_may_be_asked_for_again(images, serve, capl
     get = serve(store)
     errors: list[Exception] = [Fault("busy"), ValueError("secret")]
 
-    async def make() -> bytes:
+    async def make(number: int) -> bytes:
         if errors:
             raise errors.pop(0)
         return b"card"
 
-    (path,) = store.promise([make], "image/png")
+    (path,) = store.promise(make, 1, "image/png")
     answer = await get(path)
     assert (answer.code, json.loads(answer.body)) == (503, {"error": "The image cannot be made now"})
     answer = await get(path)
@@ -194,7 +194,7 @@ async def test_what_could_not_be_made_may_be_asked_for_again(images, serve, capl
 async def test_images_end_by_age_also_when_nobody_asks(images, work_dir: Path) -> None:
     store = images(seconds=0.1)
     (path,) = await store.keep([b"x"], "image/png")
-    (promise,) = store.promise([partial(give, b"y")], "image/png")
+    (promise,) = store.promise(partial(give, b"y"), 1, "image/png")
     assert await store.get(*parts(path))
     assert len(files(work_dir)) == 1
     await asyncio.sleep(0.25)
@@ -208,7 +208,7 @@ async def test_the_oldest_make_room(images, work_dir: Path) -> None:
     store = images(space_bytes=1000)
     paths = [(await store.keep([b"x" * 400], "image/png"))[0] for _ in range(3)]
     assert [await store.get(*parts(path)) is not None for path in paths] == [False, True, True]
-    (drawn,) = store.promise([partial(give, b"z" * 500)], "image/png")
+    (drawn,) = store.promise(partial(give, b"z" * 500), 1, "image/png")
     assert await store.get(*parts(drawn))
     assert [await store.get(*parts(path)) is not None for path in [*paths, drawn]] == [False, False, True, True]
     with pytest.raises(TooLarge):
@@ -220,7 +220,7 @@ async def test_the_oldest_make_room(images, work_dir: Path) -> None:
 async def test_promises_are_bounded_too(images, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generated, "MOST_SETS", 10)
     store = images()
-    paths = [store.promise([partial(give, b"x")], "image/png")[0] for _ in range(25)]
+    paths = [store.promise(partial(give, b"x"), 1, "image/png")[0] for _ in range(25)]
     assert [await store.get(*parts(path)) is not None for path in paths] == [False] * 15 + [True] * 10
 
 
@@ -229,11 +229,11 @@ async def test_what_is_forgotten_while_it_is_made_leaves_no_file(images, work_di
     store = images(seconds=0.05)
     event = asyncio.Event()
 
-    async def make() -> bytes:
+    async def make(number: int) -> bytes:
         await event.wait()
         return b"late"
 
-    (path,) = store.promise([make], "image/png")
+    (path,) = store.promise(make, 1, "image/png")
     asked = asyncio.create_task(store.get(*parts(path)))
     await asyncio.sleep(0.15)
     event.set()
@@ -246,7 +246,12 @@ async def test_what_is_forgotten_while_it_is_made_leaves_no_file(images, work_di
 @pytest.mark.gen_test
 async def test_closing_stops_what_is_being_made(images) -> None:
     store = images()
-    (path,) = store.promise([asyncio.Event().wait], "image/png")  # never
+
+    async def make(number: int) -> bytes:
+        await asyncio.Event().wait()
+        return b"never"
+
+    (path,) = store.promise(make, 1, "image/png")
     asked = asyncio.create_task(store.get(*parts(path)))
     await asyncio.sleep(0)
     await store.close()

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,7 +22,8 @@ MOST_SETS = 4096
 _TOKEN_BYTES = 16
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
-Make: TypeAlias = Callable[[], Awaitable[bytes]]
+Make: TypeAlias = Callable[[int], Awaitable[bytes]]
+"""Makes the image of a number, from 0 on."""
 
 
 class TooLarge(Fault):
@@ -42,8 +43,6 @@ class Kept:
 @dataclass(slots=True, eq=False)
 class _Image:
     path: Path
-    mime_type: str
-    make: Make | None = None
     etag: str = ""
     size_bytes: int = 0
     """0 until there is a file."""
@@ -52,15 +51,25 @@ class _Image:
 
 @dataclass(slots=True)
 class _Set:
-    """The images of one search."""
+    """The images of one search. Thousands of sets are remembered of which nobody ever asks for an image: as little as
+    can be, or the garbage collector stops the loop for 40 ms.
+    """
 
     token: str
     until: float
-    images: dict[str, _Image] = field(default_factory=dict)
+    count: int
+    mime_type: str
+    make: Make | None = None
+    images: dict[str, _Image] | None = None
+    """Those that were asked for."""
+
+    @property
+    def names(self) -> list[str]:
+        return [f"image_{n}.{_ENDINGS[self.mime_type]}" for n in range(self.count)]
 
     @property
     def paths(self) -> list[str]:
-        return [f"/generated/{self.token}/{name}" for name in self.images]
+        return [f"/generated/{self.token}/{name}" for name in self.names]
 
 
 class GeneratedImages:
@@ -93,16 +102,13 @@ class GeneratedImages:
         if sum(map(len, images)) > self._space_bytes:
             raise TooLarge("The generated images are larger than the space for all of them.")
         new = self._new_set(len(images), mime_type)
-        for image, data in zip(new.images.values(), images, strict=True):
-            await self._write(new, image, data)
+        for name, data in zip(new.names, images, strict=True):
+            await self._write(new, self._image(new, name), data)
         return new.paths
 
-    def promise(self, makes: Sequence[Make], mime_type: str) -> list[str]:
-        """URL paths of images that are made when they are first fetched, each once."""
-        new = self._new_set(len(makes), mime_type)
-        for image, make in zip(new.images.values(), makes, strict=True):
-            image.make = make
-        return new.paths
+    def promise(self, make: Make, count: int, mime_type: str) -> list[str]:
+        """URL paths of `count` images that are made when they are first fetched, each once."""
+        return self._new_set(count, mime_type, make).paths
 
     async def get(self, token: str, name: str) -> Kept | None:
         """An image; None when there is none of that name, or no longer.
@@ -114,9 +120,9 @@ class GeneratedImages:
         """
         self._forget()
         found = self._sets.get(token)
-        image = found.images.get(name) if found else None
-        if found is None or image is None:
+        if found is None or name not in found.names:
             return None
+        image = self._image(found, name)
         if image.size_bytes:
             try:
                 data = await asyncio.to_thread(image.path.read_bytes)
@@ -124,15 +130,16 @@ class GeneratedImages:
                 return None
         else:
             if image.task is None:
-                image.task = asyncio.create_task(self._make(found, image), name=f"make {name}")
+                image.task = asyncio.create_task(self._make(found, image, found.names.index(name)), name=f"make {name}")
                 image.task.add_done_callback(lambda _: setattr(image, "task", None))
             # Others may wait for it too.
             data = await asyncio.shield(image.task)
-        return Kept(data, image.mime_type, image.etag, max(0.0, found.until - time.monotonic()))
+        return Kept(data, found.mime_type, image.etag, max(0.0, found.until - time.monotonic()))
 
     async def close(self) -> None:
         """Stop what is being made and forget everything."""
-        tasks = [image.task for each in self._sets.values() for image in each.images.values() if image.task]
+        made = [image for each in self._sets.values() for image in (each.images or {}).values()]
+        tasks = [image.task for image in made if image.task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -141,9 +148,9 @@ class GeneratedImages:
         if self._timer is not None:
             self._timer.cancel()
 
-    async def _make(self, of: _Set, image: _Image) -> bytes:
-        assert image.make is not None, "neither bytes nor a promise of them"
-        data = await image.make()
+    async def _make(self, of: _Set, image: _Image, number: int) -> bytes:
+        assert of.make is not None, "neither bytes nor a promise of them"
+        data = await of.make(number)
         await self._write(of, image, data)
         return data
 
@@ -161,11 +168,13 @@ class GeneratedImages:
         else:  # forgotten while it was made
             image.path.unlink(missing_ok=True)
 
-    def _new_set(self, count: int, mime_type: str) -> _Set:
-        new = _Set(secrets.token_urlsafe(_TOKEN_BYTES), time.monotonic() + self._seconds)
-        ending = _ENDINGS[mime_type]
-        for n in range(count):
-            new.images[f"image_{n}.{ending}"] = _Image(self._folder / f"{new.token}_{n}.{ending}", mime_type)
+    def _image(self, of: _Set, name: str) -> _Image:
+        of.images = of.images or {}
+        return of.images.setdefault(name, _Image(self._folder / f"{of.token}_{name}"))
+
+    def _new_set(self, count: int, mime_type: str, make: Make | None = None) -> _Set:
+        until = time.monotonic() + self._seconds
+        new = _Set(secrets.token_urlsafe(_TOKEN_BYTES), until, count, mime_type, make)
         self._sets[new.token] = new
         self._forget()
         return new
@@ -187,7 +196,7 @@ class GeneratedImages:
 
     def _drop(self) -> None:
         _, oldest = self._sets.popitem(last=False)
-        for image in oldest.images.values():
+        for image in (oldest.images or {}).values():
             if image.size_bytes:
                 self._size_bytes -= image.size_bytes
                 image.path.unlink(missing_ok=True)

@@ -92,8 +92,7 @@ class LocalImages:
     async def images(self, question: Question, findings: Findings) -> AsyncGenerator[Image | ImageText, None]:
         """Yield the paths of all variants, then what they are."""
         card = cards.Card(*_face(question))
-        makes = [partial(self._draw, card, variant) for variant in range(cards.VARIANTS)]
-        for path in self.generated.promise(makes, "image/png"):
+        for path in self.generated.promise(partial(self._draw, card), cards.VARIANTS, "image/png"):
             yield Image(path=path, mime_type="image/png", by="local")
         caption = f"{_shortened(card.text)}: {_ABOUT_CARDS[0].lower()}{_ABOUT_CARDS[1:]}"
         if any(ord(character) >= _PLAIN_SCRIPTS for character in card.text):
