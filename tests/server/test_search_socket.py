@@ -84,6 +84,16 @@ async def test_requests_in_line_are_answered_in_their_order_bad_ones_too(serve_s
     assert agents.articles.most_running == 1
 
 
+@pytest.mark.gen_test
+async def test_frames_of_every_size_arrive_whole(serve_search) -> None:
+    """Around the sizes at which the head of a frame grows."""
+    texts = ["x" * size for around in (126, 1 << 16) for size in range(around - 40, around + 3)]
+    agents = Agents()
+    agents.summary.steps = [SummaryChunk(text=text) for text in texts]
+    messages = await serve_search(agents).search()
+    assert [each["text"] for each in messages if each["type"] == "summary_chunk"] == texts
+
+
 # --- agents --------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -88,6 +88,8 @@ class LocalImages:
 
     workers: Workers
     generated: GeneratedImages
+    drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """One card at a time: searches need the other workers."""
 
     async def images(self, question: Question, findings: Findings) -> AsyncGenerator[Image | ImageText, None]:
         """Yield the paths of all variants, then what they are."""
@@ -101,7 +103,8 @@ class LocalImages:
         yield ImageText(text=caption, by="local")
 
     async def _draw(self, card: cards.Card, variant: int) -> bytes:
-        return await self.workers.run(cards.draw, card, variant, seconds=JOB_SECONDS, light=True)
+        async with self.drawing:
+            return await self.workers.run(cards.draw, card, variant, seconds=JOB_SECONDS, light=True)
 
 
 def _face(question: Question) -> tuple[str, str]:
