@@ -12,6 +12,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,8 @@ class Collection:
         return np.array(found)
 
 
-def ours(collection: Collection, folder: Path) -> Callable[[str], list[str]]:
+@contextmanager
+def ours(collection: Collection, folder: Path) -> Iterator[Callable[[str], list[str]]]:
     """Searches as a client's go."""
     entries = [Entry(key=doc["id"], title=doc["title"], description=doc["text"]) for doc in collection.docs]
     with Record.open(folder) as record:
@@ -75,8 +77,8 @@ def ours(collection: Collection, folder: Path) -> Callable[[str], list[str]]:
         assert keeper is not None
         while keeper.embed_some():
             pass
-    library = Library(folder)
-    return lambda text: [keys[found.article.id] for found in library.find(Wanted(text=text))]
+    with closing(Library(folder)) as library:
+        yield lambda text: [keys[found.article.id] for found in library.find(Wanted(text=text))]
 
 
 def plain(collection: Collection) -> Callable[[str], list[str]]:
@@ -112,8 +114,8 @@ def relevance(options: Options) -> Iterator[Row]:
         print("no collections: give their folder with --collections", file=sys.stderr)
     for folder in folders:
         collection = Collection.read(folder)
-        with tempfile.TemporaryDirectory() as data_dir:
-            found, baseline = collection.ndcg(ours(collection, Path(data_dir))), collection.ndcg(plain(collection))
+        with tempfile.TemporaryDirectory() as data_dir, ours(collection, Path(data_dir)) as rank:
+            found, baseline = collection.ndcg(rank), collection.ndcg(plain(collection))
         # Paired: both ways are judged by the same questions.
         drawn = np.random.default_rng(0).integers(0, len(found), (_SAMPLES, len(found)))
         low, high = np.percentile(found[drawn].mean(axis=1) / baseline[drawn].mean(axis=1), (2.5, 97.5))

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cutaway_server.search.articles import feeds
 from cutaway_server.search.articles.dates import iso_date
@@ -264,6 +266,44 @@ def test_broken_xml_gives_what_is_whole(body: str) -> None:
     assert titles[0].startswith("Fish")
     assert titles[0].endswith("chips")
     assert len(titles) >= 1
+
+
+@pytest.mark.parametrize("odd", ["&#x110000;", "&#xD800;", "&#99999999999;", "\ud800"])
+def test_characters_that_are_none_cost_no_feed(odd: str) -> None:
+    body = RSS.format(items=f"<item><title>Fish {odd}chips</title></item><item><title>Two</title></item>")
+    assert len(read(body.encode(errors="surrogatepass"))) == 2
+
+
+ODD = st.sampled_from(
+    [
+        "<",
+        ">",
+        "&",
+        "]]>",
+        "<![CDATA[",
+        "</item>",
+        "<item>",
+        "&#x110000;",
+        "<!DOCTYPE",
+        "</media:player>",
+        "</image>",
+        "\0",
+    ]
+)
+
+
+@given(st.sampled_from([rss(1, 2), ATOM.encode(), RDF.encode(), json.dumps(JSON_FEED).encode()]), st.data())
+def test_no_damage_breaks_it(whole: bytes, data: st.DataObject) -> None:
+    damaged = whole
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(damaged)))
+        new = data.draw(ODD.map(str.encode) | st.binary(max_size=3))
+        damaged = damaged[:start] + new + damaged[start + data.draw(st.integers(0, 9)) :]
+    try:
+        entries = read(damaged)
+    except NotAFeed:
+        return
+    assert all(each.title and each.key for each in entries)
 
 
 def test_broken_json_gives_what_is_whole() -> None:

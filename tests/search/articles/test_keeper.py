@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tantivy
+from numpy.typing import NDArray
 
 from cutaway_server.search.articles import index as index_room
 from cutaway_server.search.articles import keeper as keeper_room
@@ -27,6 +28,16 @@ from search.articles.stores import entry, index, put, search, titles
 pytestmark = pytest.mark.usefixtures("no_samples")
 
 KILLS = 3
+
+
+def rows(folder: Path, *ids: int) -> NDArray[np.float32]:
+    """The vectors as they are now."""
+    vectors = Vectors(folder)
+    vectors.refresh()
+    try:
+        return vectors.rows(np.array(ids))
+    finally:
+        vectors.close()
 
 
 def test_the_index_follows_every_kind_of_change(tmp_path: Path) -> None:
@@ -163,11 +174,9 @@ def test_reindex_serves_the_old_index_until_the_new_one_is_complete(
     reader.refresh()
     assert reader.count == 30
     assert consistent(tmp_path)
-    assert not Vectors(tmp_path).rows(np.array([1])).any()
+    assert not rows(tmp_path, 1).any()
     index(tmp_path)
-    vectors = Vectors(tmp_path)
-    vectors.refresh()
-    assert vectors.rows(np.array([1])).any()
+    assert rows(tmp_path, 1).any()
 
 
 def test_only_one_keeps(tmp_path: Path) -> None:
@@ -232,18 +241,16 @@ def test_kill_at_any_moment(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
 def test_vectors_follow(tmp_path: Path) -> None:
     put(tmp_path, entry("a", "a zebra at the zoo"), entry("b", "interest rates of banks"), entry("c", "\ud800 ..."))
     index(tmp_path)
-    vectors = Vectors(tmp_path)
-    vectors.refresh()
-    rows = vectors.rows(np.array([1, 2, 3, 4, 10**9]))
-    assert np.allclose(np.linalg.norm(rows[:2], axis=1), 1, atol=1e-3)
-    assert not rows[3:].any()
+    before = rows(tmp_path, 1, 2, 3, 4, 10**9)
+    assert np.allclose(np.linalg.norm(before[:2], axis=1), 1, atol=1e-3)
+    assert not before[3:].any()
     put(tmp_path, entry("b", "another zebra at the zoo"))
     with Record.open(tmp_path) as record:
         record.remove([3])
     index(tmp_path)
-    vectors.refresh()
-    assert np.linalg.norm(vectors.rows(np.array([1, 2]))[1] - rows[0]) < 1
-    assert not vectors.rows(np.array([3])).any()
+    after = rows(tmp_path, 1, 2, 3)
+    assert np.linalg.norm(after[1] - before[0]) < np.linalg.norm(before[1] - before[0])
+    assert not after[2].any()
     with Record.open(tmp_path) as record:
         assert record.connection.execute("SELECT count(*) FROM removed").fetchone() == (0,), "it is not needed any more"
 
@@ -257,9 +264,7 @@ def test_damaged_vectors_are_made_anew(tmp_path: Path, damage: bytes | None) -> 
     else:
         (tmp_path / FILE).write_bytes(damage)
     index(tmp_path)
-    vectors = Vectors(tmp_path)
-    vectors.refresh()
-    assert vectors.rows(np.array([1])).any()
+    assert rows(tmp_path, 1).any()
 
 
 def test_key_phrases_that_cannot_be_found_hold_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

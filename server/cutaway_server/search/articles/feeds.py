@@ -32,6 +32,10 @@ MAX_ENTRIES = 5_000
 _ENTITY = re.compile(rb"<!ENTITY[^>]*>")
 _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _HEAD_BYTES = 64 * 1024
+_XML = re.compile(rb"<\?xml[^>]*\?>")
+_REFERENCE = re.compile(rb"&#(?:[xX]0*([0-9a-fA-F]*)|0*([0-9]*));?")
+_ODD_ERRORS = (ValueError, LookupError, ArithmeticError, TypeError, AttributeError, AssertionError, RecursionError)
+"""What feedparser raises in its corners, though it is lenient."""
 _END = re.compile(rb"</(?:\w+:)?(?:item|entry)\s*>", re.IGNORECASE)
 _FEED_LINK = re.compile(r"<link\b[^>]{1,2000}>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""\b(rel|type|href)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
@@ -109,12 +113,32 @@ def _parse(data: bytes, content_type: str, url: str) -> Any:
         # RFC 3023 wants it to be ASCII then, and RFC 7303 no longer does: what the document says counts.
         headers["content-type"] = "application/xml"
     try:
-        return feedparser.parse(
-            io.BytesIO(data), response_headers=headers, resolve_relative_uris=False, sanitize_html=False
-        )
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as error:
-        # It is lenient, but not in every corner.
+        return _parse_leniently(data, headers)
+    except _ODD_ERRORS:
+        pass
+    try:
+        return _parse_leniently(_mended(data), headers)
+    except _ODD_ERRORS as error:
         raise NotAFeed("This looks like a feed, but it is too broken to be read.") from error
+
+
+def _parse_leniently(data: bytes, headers: dict[str, str]) -> Any:
+    return feedparser.parse(
+        io.BytesIO(data), response_headers=headers, resolve_relative_uris=False, sanitize_html=False
+    )
+
+
+def _mended(data: bytes) -> bytes:
+    """Without what feedparser stumbles over: references to characters that are none, encodings that are no words."""
+    return _REFERENCE.sub(lambda found: found[0] if _is_character(found) else b"", _XML.sub(b"", data, count=1))
+
+
+def _is_character(reference: re.Match[bytes]) -> bool:
+    digits = reference[1] or reference[2]
+    if not digits or len(digits) > 7:
+        return False
+    code = int(digits, 16 if reference[1] else 10)
+    return code < 0xD800 or 0xE000 <= code < 0x110000
 
 
 def _without_more(data: bytes) -> bytes:

@@ -20,14 +20,13 @@ from cutaway_server.fetch.guard import Policy
 from cutaway_server.search.articles.canonical import canonical_url, web_url
 from cutaway_server.search.articles.opml import MAX_BYTES, Outline, looks_like_opml, read_opml
 from cutaway_server.search.articles.record import Record
-from cutaway_server.search.articles.refresh import AT_ONCE, Look, Looker
+from cutaway_server.search.articles.refresh import AT_ONCE, PRELOAD, Look, Looker
 from cutaway_server.search.articles.subscriptions import Subscription, Subscriptions
 from cutaway_server.search.articles.terminal import Bar, Terminal
 from cutaway_server.settings import Settings
 from cutaway_server.work.children import NurseryFailed
 from cutaway_server.work.pool import Workers
 
-_PRELOAD = ("cutaway_server.search.articles.refresh",)
 _WORKERS = 2
 _DEFAULT_MINUTES = 30.0
 
@@ -175,7 +174,7 @@ def _news(look: Look) -> str:
 @asynccontextmanager
 async def _looker(settings: Settings) -> AsyncIterator[Looker]:
     door = Door(Policy(allow_networks=settings.allow_network, allow_addresses=settings.allow_address))
-    workers = Workers(_WORKERS, preload=_PRELOAD)
+    workers = Workers(_WORKERS, preload=PRELOAD)
     await door.start()
     try:
         await workers.start()

@@ -55,8 +55,9 @@ class Library:
         self._first = time.monotonic() + _FIRST_INDEX_SECONDS
 
     def close(self) -> None:
-        """Close the record."""
+        """Close the files."""
         self._record.close()
+        self._vectors.close()
 
     def find(self, wanted: Wanted) -> list[Found]:
         """At most ``wanted.limit`` articles, best first.

@@ -93,7 +93,7 @@ def plain(text: str, limit: int = MAX_TEXT) -> str:
 
 def plain_line(text: str, limit: int = MAX_TITLE) -> str:
     """As :func:`plain`, on one line."""
-    return one_line(plain(text, 4 * limit), limit)
+    return one_line(plain(text, 4 * limit) if _MARKUP.search(text[:_MAX_MARKUP]) else text, limit)
 
 
 def read_html(html: str, base: str = "", *, limit: int = MAX_TEXT) -> Prose:

@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+PRELOAD = ("cutaway_server.search.articles.refresh",)
+"""For the pool of workers."""
 MAX_BYTES = 10 << 20
 """Of a feed; the largest that are seen in the wild (podcasts with every episode) have 5 MiB."""
 _FETCH_SECONDS = 30.0

@@ -18,7 +18,7 @@ from cutaway_server.search.articles.canonical import short_hash, web_url
 from cutaway_server.search.articles.dates import iso_date, read_date
 from cutaway_server.search.articles.entry import Entry
 from cutaway_server.search.articles.piece import Piece, count
-from cutaway_server.search.articles.prose import clean, one_line, plain, plain_line
+from cutaway_server.search.articles.prose import one_line, plain, plain_line
 
 MAX_LINE_BYTES = 1 << 20
 MAX_COLUMNS = 1_000
@@ -41,8 +41,6 @@ _NAMES = {
 _FIELDS = {alias: field for field, aliases in _NAMES.items() for alias in aliases.split()}
 _ORDER = {alias: place for aliases in _NAMES.values() for place, alias in enumerate(aliases.split())}
 _TRUE = frozenset({"true", "1", "yes", "y", "t"})
-_LIKELY_HTML = re.compile(r"</?[a-zA-Z][^<>]{0,500}>|&(#\d+|#x[0-9a-fA-F]+|[a-z]{2,8});")
-
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 """They would end a row, but for the reader of CSV in the middle of a line."""
 
@@ -61,8 +59,6 @@ class Rows:
     ----------
     file
         A stream of bytes.
-    name
-        What the file is called; articles without a URL and an id of their own are told apart by what they say.
     complain
         Hears of every line that is no article.
 
@@ -87,15 +83,11 @@ class Rows:
         self._file = file
         self._complain = complain
         self._line = 0
-        self._understood: dict[str, str] = {}
+        self.understood: dict[str, str] = {}
         self._names: dict[str, tuple[str, int]] = {}
         self.kind: Literal["json", "csv", ""] = ""
         self.ignored: dict[str, None] = {}
         self.bytes_read = 0
-
-    @property
-    def understood(self) -> Mapping[str, str]:
-        return self._understood
 
     def __iter__(self) -> Iterator[Entry]:
         lines = self._lines()
@@ -160,7 +152,7 @@ class Rows:
                 continue
             if field not in values or place < best[field]:
                 values[field], best[field] = value, place
-                self._understood.setdefault(field, column)
+                self.understood.setdefault(field, column)
         return values
 
     def _learn(self, column: str) -> tuple[str, int]:
@@ -257,10 +249,7 @@ def _text(values: Mapping[str, Any], field: str, limit: int = 0) -> str:
     value = values.get(field)
     if not isinstance(value, str):
         return "" if value is None or isinstance(value, dict | list) else str(value)
-    html = _LIKELY_HTML.search(value) is not None
-    if limit:
-        return plain_line(value, limit) if html else one_line(value, limit)
-    return plain(value) if html else clean(value)
+    return plain_line(value, limit) if limit else plain(value)
 
 
 def _authors(value: Any) -> str:
