@@ -32,6 +32,8 @@ from cutaway_server.work.pool import Workers
 QUESTIONS = 1000
 INGESTED = 200_000
 CHANGES = 20
+MOST_MILLISECONDS = 15
+"""The whole way of a first batch may not take longer."""
 _PATIENCE_SECONDS = 120.0
 
 
@@ -73,7 +75,15 @@ async def _searched(folder: Path, name: str) -> list[Row]:
                 assert await source.find(wanted(text)), "nothing found"
                 times.append((time.perf_counter() - start) * 1e3)
             p95 = statistics.quantiles(times, n=20)[-1]
-            rows.append(Row(f"{name}: {kind}, p50", statistics.median(times), "ms", most=10, note=f"p95 {p95:.1f}"))
+            rows.append(
+                Row(
+                    f"{name}: {kind}, p50",
+                    statistics.median(times),
+                    "ms",
+                    most=MOST_MILLISECONDS,
+                    note=f"p95 {p95:.1f}",
+                )
+            )
         worker = await workers.run(os.getpid, seconds=5)
         others = tree(os.getpid()).keys() - {os.getpid()}
         all_of_them = sum(_memory("smaps_rollup", "Pss", pid) for pid in others)

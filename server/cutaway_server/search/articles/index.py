@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,19 @@ SCHEMA = _schema()
 
 class IndexBroken(Exception):
     """The index cannot be read, or belongs to another record or format: it must be built anew."""
+
+
+@contextmanager
+def _damage_told(*errors: type[Exception]) -> Iterator[None]:
+    """What tantivy says of a damaged file, by these errors or by a panic, becomes :class:`IndexBroken`."""
+    try:
+        yield
+    except errors as error:
+        raise IndexBroken(str(error)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # pyo3 has it nowhere to be imported from.
+            raise
+        raise IndexBroken(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +106,12 @@ class Index:
         if seen == self._seen:
             return
         try:
-            if self._index is None:
-                self._index = _opened(self._folder)
-            self._index.reload()
-            searcher = self._index.searcher()
-        except (ValueError, OSError) as error:
+            with _damage_told(ValueError, OSError):
+                if self._index is None:
+                    self._index = _opened(self._folder)
+                self._index.reload()
+                searcher = self._index.searcher()
+        except IndexBroken as error:
             # A file may have been merged away between two looks; a broken index is the keeper's to build anew.
             _log.debug("the index cannot be opened: %s", error)
             return
@@ -105,7 +120,10 @@ class Index:
 
     def frequency(self, term: str) -> int:
         """How many articles have a term."""
-        return self._searcher.doc_freq("words", term) if self._searcher is not None else 0
+        if self._searcher is None:
+            return 0
+        with _damage_told(ValueError, OSError):
+            return self._searcher.doc_freq("words", term)
 
     def search(self, weights: Mapping[str, float], limit: int, among: NDArray[np.int64] | None = None) -> Hits:
         """The best articles by the weighted sum of the terms' BM25 scores.
@@ -131,11 +149,9 @@ class Index:
             # A third of the time of term_set_query, which walks through all ids there are.
             these = tantivy.Query.boolean_query([(tantivy.Occur.Should, _has(id_, "id")) for id_ in among.tolist()])
             wanted.append((tantivy.Occur.Must, tantivy.Query.const_score_query(these, 0.0)))
-        try:
+        with _damage_told(ValueError, OSError):
             found = self._searcher.search(tantivy.Query.boolean_query(wanted), limit, count=False).hits
             ids = self._searcher.fast_field_values("id", [address for _, address in found])
-        except (ValueError, OSError) as error:
-            raise IndexBroken(str(error)) from error
         return Hits(np.array(ids, np.int64), np.array([score for score, _ in found], np.float32))
 
 
@@ -162,12 +178,10 @@ class IndexWriter:
 
     def __init__(self, folder: Path, identity: str) -> None:
         self._identity = _identity(identity)
-        try:
+        with _damage_told(ValueError, OSError):
             self._index = _opened(folder)
             self._index.reload()
             self.sequence, self._highest = self._read_marker()
-        except (ValueError, OSError) as error:
-            raise IndexBroken(str(error)) from error
         self._index.register_tokenizer("words", ANALYZER)
         # Fails when another program writes to it, which is no reason to build it anew.
         self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
@@ -225,10 +239,19 @@ class IndexWriter:
         self._pending = changes.sequence
 
     def commit(self) -> None:
-        """Keep, and show, what was added."""
+        """Keep, and show, what was added.
+
+        Raises
+        ------
+        IndexBroken
+            A file of the index is damaged.
+        ValueError
+            It cannot be written, as on a full disk.
+        """
         self._writer.delete_documents_by_term("id", _MARKER)
         self._writer.add_document(_marker(self._pending, self._identity))
-        self._writer.commit()
+        with _damage_told():
+            self._writer.commit()
         self.sequence = self._pending
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 PRELOAD = ("cutaway_server.search.preload", "cutaway_server.search.articles.jobs", "yake")
 """For the pool: all that is heavy, before any worker is forked."""
 BOUNDS = Limits(memory_bytes=4 << 30, file_bytes=1 << 40)
-"""For the pool: a file of two million articles is larger than what a video's worker may write, and an index is mapped."""
+"""For the pool: two million articles make a file larger than a worker for videos may write, and an index is mapped."""
 _FIND_SECONDS = 10.0
 _LEAVE_SECONDS = 0.05
 """A search takes some milliseconds: one that nobody wants any more is waited for, because another worker than the one
