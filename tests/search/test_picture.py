@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cutaway_server.search.picture import MAX_FRAMES, BadImage, decode, look
+from cutaway_server.search.containers import MAX_FRAMES
+from cutaway_server.search.picture import BadImage, decode, look
 
 from .pictures import (
     XMP,
