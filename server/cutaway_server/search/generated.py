@@ -17,7 +17,7 @@ from typing import TypeAlias
 from cutaway_server.errors import Fault
 
 GENERATED_PATH = r"/generated/(?P<token>[A-Za-z0-9_-]{22})/(?P<name>image_\d\.[a-z]{3,4})"
-MOST_SETS = 4096
+MOST_SETS = 2048
 """Searches whose images are remembered: what was only promised takes no space, but memory, about 1 kB each."""
 _TOKEN_BYTES = 16
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
