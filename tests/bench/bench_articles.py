@@ -24,9 +24,10 @@ from running import tree
 
 from cutaway_server.search.articles.entry import Entry, Wanted
 from cutaway_server.search.articles.index import FOLDER, Index
-from cutaway_server.search.articles.local import BOUNDS, PRELOAD, LocalArticles
+from cutaway_server.search.articles.local import PRELOAD, LocalArticles
 from cutaway_server.search.articles.record import Record
 from cutaway_server.search.articles.vectors import FILE
+from cutaway_server.work.limits import Limits
 from cutaway_server.work.pool import Workers
 
 QUESTIONS = 1000
@@ -34,6 +35,7 @@ INGESTED = 200_000
 CHANGES = 20
 MOST_MILLISECONDS = 15
 """The whole way of a first batch may not take longer."""
+_BOUNDS = Limits(file_bytes=64 << 30)  # of the server
 _PATIENCE_SECONDS = 120.0
 
 
@@ -53,7 +55,7 @@ def million(options: Options) -> Iterator[Row]:
 
 
 async def _searched(folder: Path, name: str) -> list[Row]:
-    workers = Workers(2, preload=PRELOAD, bounds=BOUNDS)
+    workers = Workers(2, preload=PRELOAD, bounds=_BOUNDS)
     await workers.start()
     source = LocalArticles(workers, folder)
     keeper = asyncio.create_task(source.keep())
@@ -133,7 +135,7 @@ def _changed(entry: Entry, what: str, number: int) -> Entry:
 async def _ingested(folder: Path, count: int) -> list[Row]:
     """From the first entry to the last one's place in the index, while the keeper follows."""
     batches = list(invented.articles(count, seed=5))
-    workers = Workers(1, preload=PRELOAD, bounds=BOUNDS)
+    workers = Workers(1, preload=PRELOAD, bounds=_BOUNDS)
     await workers.start()
     keeper = asyncio.create_task(LocalArticles(workers, folder).keep())
     try:

@@ -18,6 +18,7 @@ from cutaway_server.fetch.answers import FetchFailed
 from cutaway_server.fetch.document import Document, ask
 from cutaway_server.fetch.door import Door
 from cutaway_server.fetch.guard import AddressRefused
+from processes import wait_until
 from servers import Canary, Origin, Resource
 
 BODY = b"<rss>" + b"news " * 5_000
@@ -145,5 +146,5 @@ async def test_cancelling_ends_it_within_100_ms(origin: Origin, door: Door) -> N
         with pytest.raises(asyncio.CancelledError):
             await task
         assert time.monotonic() - began < 0.1
-        assert not [thread for thread in threading.enumerate() if thread.name == "ask"]
+        await asyncio.to_thread(wait_until, lambda: not any(each.name == "ask" for each in threading.enumerate()))
         await asyncio.to_thread(origin.wait_for, lambda: not origin.open_connections)

@@ -79,7 +79,7 @@ async def ask(
 ) -> Document:
     """Fetch a document through the door.
 
-    Cancelling cuts its connections; the cancellation is passed on when its thread is gone.
+    Cancelling cuts its connections; the cancellation is passed on when its thread is done.
 
     Parameters
     ----------

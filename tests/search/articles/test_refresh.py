@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 
 import pytest
@@ -47,6 +48,24 @@ async def test_what_cannot_be_read_is_not_followed(desk: Desk, origin: Origin) -
             await desk.looker.subscribe(origin.serve("feed", resource))
     with Record.open(desk.data_dir) as record:
         assert Subscriptions(record).all() == []
+
+
+HOSTILE = (
+    (Resource(gzip.compress(bytes(200 << 20)), headers={"Content-Encoding": "gzip"}), "more than the 10 MiB"),
+    (Resource(rss(1), endless=True, content_length=False), "more than the 10 MiB"),
+    (Resource(b"<html><body>" + b"<p>hello" * 100_000), "web page"),
+    (Resource(gzip.compress(rss(1))[:-20], headers={"Content-Encoding": "gzip"}), "not complete"),
+    (Resource(b"\0" * 100_000), "empty|no feed"),
+    (Resource(raw=b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 200_000), "not proper HTTP|broke off"),
+)
+
+
+@pytest.mark.gen_test
+async def test_hostile_feeds_are_one_clear_error_each(desk: Desk, origin: Origin) -> None:
+    for resource, said in HOSTILE:
+        with pytest.raises(Fault, match=said):
+            await desk.looker.subscribe(origin.serve("feed", resource))
+    assert (await desk.looker.subscribe(origin.serve("good", Resource(rss(1))))).put.added == 1
 
 
 @pytest.mark.gen_test

@@ -17,15 +17,12 @@ from cutaway_server.search.articles.entry import Found, Wanted
 from cutaway_server.search.articles.index import IndexBroken
 from cutaway_server.search.articles.keeper import keep
 from cutaway_server.search.articles.source import ArticleSource
-from cutaway_server.work.limits import Limits
 from cutaway_server.work.pool import OutOfTime, WorkerDied, Workers
 
 _log = logging.getLogger(__name__)
 
 PRELOAD = ("cutaway_server.search.preload", "cutaway_server.search.articles.jobs", "yake")
 """For the pool: all that is heavy, before any worker is forked."""
-BOUNDS = Limits(memory_bytes=4 << 30, file_bytes=1 << 40)
-"""For the pool: two million articles make a file larger than a worker for videos may write, and an index is mapped."""
 _FIND_SECONDS = 10.0
 _LEAVE_SECONDS = 0.05
 """A search takes some milliseconds: one that nobody wants any more is waited for, because another worker than the one
