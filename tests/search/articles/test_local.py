@@ -17,7 +17,7 @@ from cutaway_server.search.articles import jobs, local
 from cutaway_server.search.articles.database import FILE, StoreUnusable
 from cutaway_server.search.articles.entry import Wanted
 from cutaway_server.search.articles.keeper import keeping
-from cutaway_server.search.articles.local import BOUNDS, PRELOAD, IndexUnusable, LocalArticles
+from cutaway_server.search.articles.local import PRELOAD, IndexUnusable, LocalArticles
 from cutaway_server.search.articles.record import Record
 from cutaway_server.work.pool import OutOfTime, WorkerDied, Workers
 from processes import alive, children_of, wait_until
@@ -29,7 +29,7 @@ GONE_SECONDS = 0.1
 
 @pytest.fixture
 def workers(io_loop: IOLoop) -> Iterator[Workers]:
-    pool = Workers(2, preload=PRELOAD, bounds=BOUNDS)
+    pool = Workers(2, preload=PRELOAD)
     io_loop.run_sync(pool.start)
     yield pool
     io_loop.run_sync(pool.close)
