@@ -1,24 +1,33 @@
-"""The application: every route in one table, and what its handlers share. Settings and a service come in, a
+"""The application: every route in one table, and what its handlers share. Settings and services come in, a
 Tornado application goes out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
 
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from cutaway.protocol import VIDEO_PATH
+from cutaway.protocol import SEARCH_PATH, VIDEO_PATH
 from cutaway_server import logs
 from cutaway_server.pages.base import NotFound
+from cutaway_server.pages.generated import Generated
 from cutaway_server.pages.status import Health, Protocol
+from cutaway_server.search.generated import GENERATED_PATH, GeneratedImages
 from cutaway_server.settings import Settings
+from cutaway_server.sockets.search import Search, SearchAnswers
+from cutaway_server.sockets.spool import Spool
 from cutaway_server.sockets.turns import Turns
 from cutaway_server.sockets.video import VideoService, VideoSnippets
 
 ROUTES = [
     (VIDEO_PATH, VideoSnippets),
+    (SEARCH_PATH, Search),
+    (GENERATED_PATH, Generated),
     ("/health", Health),
     ("/protocol.json", Protocol),
 ]
@@ -30,17 +39,32 @@ the end.
 _IDLE_SECONDS = 15.0
 """For half-sent requests and connections kept alive without one; sockets have left the HTTP server's hands.
 """
+_MOST_SEARCHES_WAITING = 4096
+"""Sockets whose search waits for a place; each has its own line behind it."""
 
 
-def make_app(settings: Settings, service: VideoService) -> Application:
-    """The application that serves `service`."""
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What serves the requests; without `search`, searches are told that it is off."""
+
+    video: VideoService
+    search: SearchAnswers | None = None
+    images: GeneratedImages | None = None
+
+
+def make_app(settings: Settings, services: Services) -> Application:
+    """The application that serves `services`."""
     return Application(
         list(ROUTES),
         default_handler_class=NotFound,
         log_function=logs.log_request,
         cutaway=settings,
-        video_service=service,
+        video_service=services.video,
         video_turns=Turns(settings.max_streams, settings.max_waiting),
+        search_service=services.search,
+        search_turns=Turns(settings.max_searches, _MOST_SEARCHES_WAITING, "searches"),
+        search_spool=Spool(settings.work_dir or Path(tempfile.gettempdir())),
+        generated_images=services.images,
         live_sockets={},
         stopping=asyncio.Event(),
     )

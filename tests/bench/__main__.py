@@ -19,6 +19,7 @@ from bench_first_snippet import first_snippet
 from bench_highlights import highlights
 from bench_leave import leaving
 from bench_relevance import relevance
+from bench_search import searching
 from bench_shots import boundaries
 from bench_streams import streams
 from bench_whole_job import whole_job
@@ -26,7 +27,17 @@ from report import main
 
 if __name__ == "__main__":
     missed = main(
-        __doc__, first_snippet, streams, whole_job, highlights, cutting, exact, leaving, boundaries, relevance
+        __doc__,
+        first_snippet,
+        streams,
+        whole_job,
+        highlights,
+        cutting,
+        exact,
+        leaving,
+        boundaries,
+        relevance,
+        searching,
     )
     # A process of its own: a heap that other benchmarks have grown is worth 20 ms to the baseline.
     missed |= subprocess.call([sys.executable, str(Path(__file__).with_name("bench_protocol.py"))])

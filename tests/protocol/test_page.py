@@ -12,6 +12,7 @@ import pytest
 from msgspec import Struct, inspect
 
 from cutaway import protocol
+from cutaway_server.search.question import BadRequest, read
 
 from .structs import ALL_STRUCTS, CODECS, TOP_STRUCTS, field_paths, struct_type, without_none
 
@@ -112,9 +113,9 @@ def test_error_texts_of_the_examples_are_real() -> None:
     with pytest.raises(msgspec.ValidationError) as refused:
         protocol.SnippetRequest.from_query(query)
     assert str(refused.value) in PAGE
-    with pytest.raises(msgspec.ValidationError) as refused:
-        protocol.decode_request(b'{"source":"away"}')
-    assert str(refused.value) in PAGE
+    with pytest.raises(BadRequest) as bad:
+        read('{"source":"away"}')
+    assert json.dumps(bad.value.message) in PAGE
 
 
 def test_program_examples_use_real_names() -> None:

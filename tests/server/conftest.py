@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from fake_search import Agents, read_answer
 from fake_service import FakeService
 from tornado.httpclient import HTTPRequest
 from tornado.ioloop import IOLoop
@@ -16,10 +20,12 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from cutaway.protocol import VIDEO_PATH, VideoMessage, decode_video
-from cutaway_server.app import make_app, make_http_server
+from cutaway.protocol import SEARCH_PATH, VIDEO_PATH, VideoMessage, decode_video
+from cutaway_server.app import Services, make_app, make_http_server
+from cutaway_server.search.service import SearchService
 from cutaway_server.settings import Settings
 from cutaway_server.sockets.base import Socket
+from cutaway_server.work.pool import Workers
 
 VIDEO = "https://video.example/a.mp4"
 
@@ -75,7 +81,7 @@ def serve_fake(io_loop: IOLoop) -> Iterator[Callable[..., Running]]:
 
     def start(*steps: bytes | asyncio.Event | BaseException, **settings: object) -> Running:
         service = FakeService(*steps)
-        app = make_app(Settings(_env_file=None, **settings), service)  # type: ignore[arg-type,call-arg]
+        app = make_app(Settings(_env_file=None, **settings), Services(video=service))  # type: ignore[arg-type,call-arg]
         server = make_http_server(app)
         sockets = bind_sockets(0, "127.0.0.1", family=socket.AF_INET)
         server.add_sockets(sockets)
@@ -93,5 +99,60 @@ def serve_fake(io_loop: IOLoop) -> Iterator[Callable[..., Running]]:
             for handler in list(running.live):
                 handler.cut()
             await server.close_all_connections()  # type: ignore[attr-defined]
+
+    io_loop.run_sync(stop)
+
+
+@dataclass
+class Searching(Running):
+    """A server that runs, with scripted agents behind the real search service."""
+
+    agents: Agents = field(default_factory=Agents)
+
+    async def open(self, **options: Any) -> WebSocketClientConnection:
+        request = HTTPRequest(self.url(SEARCH_PATH, "ws"), **options)
+        client = await websocket_connect(request, max_message_size=100 << 20)
+        self.clients.append(client)
+        return client
+
+    async def search(self, client: WebSocketClientConnection | None = None, **request: Any) -> list[dict[str, Any]]:
+        """All messages of one search but its ``done``."""
+        client = client or await self.open()
+        await client.write_message(json.dumps(request))
+        return await read_answer(client)
+
+
+@pytest.fixture
+def serve_search(io_loop: IOLoop, work_dir: Path) -> Iterator[Callable[..., Searching]]:
+    """Start the application in the test's loop: ``serve_search(agents, **settings)``."""
+    started: list[tuple[Searching, Any, Workers, asyncio.Future[None] | None]] = []
+
+    def start(agents: Agents | None = None, *, workers: int = 0, on: bool = True, **values: object) -> Searching:
+        agents = agents or Agents()
+        settings = Settings(_env_file=None, work_dir=work_dir, **values)  # type: ignore[arg-type,call-arg]
+        pool = Workers(max(workers, 1), preload=("cutaway_server.search.question",))
+        starting = asyncio.ensure_future(pool.start()) if workers else None
+        service = SearchService(*agents.all, workers=pool, seconds=settings.search_seconds) if on else None
+        app = make_app(settings, Services(video=FakeService(), search=service))
+        server = make_http_server(app)
+        sockets = bind_sockets(0, "127.0.0.1", family=socket.AF_INET)
+        server.add_sockets(sockets)
+        running = Searching(app, FakeService(), sockets[0].getsockname()[1], agents=agents)
+        started.append((running, server, pool, starting))
+        return running
+
+    yield start
+
+    async def stop() -> None:
+        for running, server, pool, starting in started:
+            if starting is not None:
+                await starting
+            for client in running.clients:
+                client.close()
+            server.stop()
+            for handler in list(running.live):
+                handler.cut()
+            await server.close_all_connections()
+            await pool.close()
 
     io_loop.run_sync(stop)

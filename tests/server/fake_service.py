@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cutaway.protocol import SnippetRequest
+from cutaway_server.app import Services
 from cutaway_server.serve import main
 from cutaway_server.settings import Settings
 from cutaway_server.work.pool import Workers
@@ -64,12 +65,12 @@ class ChildService:
 
 
 @asynccontextmanager
-async def child_service(settings: Settings) -> AsyncIterator[ChildService]:
+async def child_service(settings: Settings) -> AsyncIterator[Services]:
     workers = Workers(settings.workers, preload=("pool_jobs",))
     await workers.start()
     try:
         assert settings.work_dir is not None
-        yield ChildService(workers, settings.work_dir)
+        yield Services(video=ChildService(workers, settings.work_dir))
     finally:
         await workers.close()
 

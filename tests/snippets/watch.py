@@ -174,7 +174,8 @@ def running(
     work_dir.mkdir()
     errors = folder / "stderr"
     command_line = [*launcher, sys.executable, "-m", "cutaway_server", "--port", "0", "--work-dir", str(work_dir)]
-    command_line += ["--workers", str(workers), *arguments]
+    # Watched closely: every worker is one for videos.
+    command_line += ["--workers", str(workers), "--search-workers", "0", *arguments]
     with errors.open("w") as stderr, Origin() as origin:
         allowed = ("--allow-address", f"127.0.0.1:{origin.port}") if strict else ("--allow-network", network)
         command_line += allowed

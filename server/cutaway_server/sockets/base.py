@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tornado.iostream import IOStream
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
 
 from cutaway_server.pages.base import Guarded
 from cutaway_server.sockets.delivery import delivery
+from cutaway_server.sockets.framing import Framing
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ class Socket(Guarded, WebSocketHandler):
     async def work(self) -> None:
         """Serve the connection; cancelled when the client leaves. Returning does not close it."""
         raise NotImplementedError
+
+    def drain(self) -> None:
+        """The server is going down: begin nothing new. A socket that serves one request does not anyway."""
 
     def stop(self) -> None:
         """The server is going down: come to an end, with the terminal message."""
@@ -81,6 +85,11 @@ class Socket(Guarded, WebSocketHandler):
     # --- the life of a connection
     # ------------------------------------------------------------------------------
 
+    def get_websocket_protocol(self) -> WebSocketProtocol13 | None:
+        """Tornado's, but for a message that is too large, after which the client is let hear why."""
+        protocol = super().get_websocket_protocol()
+        return Framing(self, False, protocol.params) if isinstance(protocol, WebSocketProtocol13) else None
+
     def open(self, *_: str, **__: str) -> None:
         """Start the task. Synchronous on purpose."""
         if self.ws_connection is None or self.ws_connection.stream is None:
@@ -94,9 +103,12 @@ class Socket(Guarded, WebSocketHandler):
         live[self] = self._task
         self._task.add_done_callback(lambda _: live.pop(self, None))
 
-    def on_message(self, message: str | bytes) -> None:
-        """Hear that the client is alive; what it says is nobody's business here."""
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+        """Hear that the client is alive; what it says is nobody's business here. What is returned is awaited before
+        the next message is read.
+        """
         self._heard += 1
+        return None
 
     def on_pong(self, data: bytes) -> None:
         """The client answers a ping."""
@@ -126,19 +138,21 @@ class Socket(Guarded, WebSocketHandler):
     # --- sending
     # -------------------------------------------------------------------------------------------------
 
-    async def send(self, frame: bytes) -> None:
-        """Send `frame`, UTF-8 JSON, as one text frame; returns when the kernel has all of it.
+    async def send(self, *frames: bytes) -> None:
+        """Send each of `frames`, UTF-8 JSON, as one text frame; returns when the kernel has all of them.
 
         Raises
         ------
         WebSocketClosedError
             The client is gone.
         """
-        # Bytes, but a text frame: no decoding and encoding of 40 MB for nothing.
-        await self.write_message(frame, binary=False)
+        if self.ws_connection is None or self.ws_connection.is_closing():
+            raise WebSocketClosedError
+        assert isinstance(self.ws_connection, Framing)
+        await self.ws_connection.write_texts(frames)
 
-    async def hang_up(self) -> None:
-        """Close normally (1000) once all that was sent has arrived.
+    async def hang_up(self, code: int = 1000) -> None:
+        """Close, normally unless `code` says otherwise, once all that was sent has arrived.
 
         Tornado aborts the connection 5 s after its close frame was written, even when megabytes before it are
         still on their way to a slow client. So the frame is written when they have arrived; how long that may
@@ -148,7 +162,7 @@ class Socket(Guarded, WebSocketHandler):
         while self._pending():
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_LOOK_SECONDS)
-        self.close(1000)
+        self.close(code)
 
     def cut(self) -> None:
         """Drop the connection without a word."""

@@ -25,9 +25,12 @@ class Turns:
         How many are inside at once.
     waiting
         How many may stand in line.
+    what
+        What stands in line, for the message that there is no room.
     """
 
-    def __init__(self, places: int, waiting: int) -> None:
+    def __init__(self, places: int, waiting: int, what: str = "videos") -> None:
+        self._what = what
         self._places = asyncio.Semaphore(places)
         self._most_waiting = waiting
         self._waiting = 0
@@ -43,7 +46,7 @@ class Turns:
             The line is full.
         """
         if self._places.locked() and self._waiting >= self._most_waiting:
-            raise Busy("The server is busy: too many videos are waiting. Try again in a minute.")
+            raise Busy(f"The server is busy: too many {self._what} are waiting. Try again in a minute.")
         self._waiting += 1
         try:
             await self._places.acquire()

@@ -92,16 +92,18 @@ def receive(end: socket.socket) -> tuple[bytes, BinaryIO]:
 async def receive_soon(end: socket.socket) -> tuple[bytes, BinaryIO]:
     """:func:`receive` for an event loop. Cancelling it loses no message."""
     loop = asyncio.get_running_loop()
+    # Not the socket: the selector writes its repr into an exception of its own each time, 50 us.
+    descriptor = end.fileno()
     while True:
         try:
             return receive(end)
         except BlockingIOError:
             readable: asyncio.Future[None] = loop.create_future()
-            loop.add_reader(end, _wake, readable)
+            loop.add_reader(descriptor, _wake, readable)
             try:
                 await readable
             finally:
-                loop.remove_reader(end)
+                loop.remove_reader(descriptor)
 
 
 def _wake(readable: asyncio.Future[None]) -> None:

@@ -67,7 +67,10 @@ def main(control_descriptor: int) -> None:
         # otherwise write to, and so copy, every page that it shares with this process.
         gc.collect()
         gc.freeze()
-        messages.send(control, READY)
+        try:
+            messages.send(control, READY)
+        except ConnectionError:
+            return  # the server was stopped in the meantime
         _Nursery(control, configuration.bounds).run()
 
 

@@ -53,7 +53,9 @@ class LocalArticles(ArticleSource):
 
     async def find(self, wanted: Wanted) -> Sequence[Found]:
         """See :class:`ArticleSource`."""
-        job = asyncio.ensure_future(self._workers.run(jobs.find, self._data_dir, wanted, seconds=_FIND_SECONDS))
+        job = asyncio.ensure_future(
+            self._workers.run(jobs.find, self._data_dir, wanted, seconds=_FIND_SECONDS, light=True)
+        )
         try:
             return await asyncio.shield(job)
         except IndexBroken as error:

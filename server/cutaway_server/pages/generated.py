@@ -1,0 +1,45 @@
+"""``/generated/...``: the images of searches. A path comes in that only who searched has been told; the image goes out,
+for as long as it is kept.
+"""
+
+from __future__ import annotations
+
+from tornado.web import HTTPError
+
+from cutaway_server.errors import Fault
+from cutaway_server.pages.base import Guarded
+from cutaway_server.search.generated import GeneratedImages
+
+
+class Generated(Guarded):
+    """One image."""
+
+    _etag: str | None = None
+
+    async def get(self, token: str, name: str) -> None:
+        """The image; it is made now when nobody has asked for it before."""
+        images: GeneratedImages | None = self.settings["generated_images"]
+        try:
+            kept = None if images is None else await images.get(token, name)
+        except Fault as fault:
+            raise HTTPError(503, reason="The image cannot be made now") from fault
+        if kept is None:
+            raise HTTPError(404)
+        self._etag = kept.etag
+        self.set_header("Content-Type", kept.mime_type)
+        # Nobody else's cache: the path is a secret of who searched. It never changes.
+        self.set_header("Cache-Control", f"private, max-age={int(kept.seconds)}, immutable")
+        # Pages of other origins may show it, as a notebook does: they must know its name.
+        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+        origin = self.request.headers.get("Origin", "").rstrip("/").lower()
+        if self.cutaway.allow_origin:
+            self.set_header("Vary", "Origin")
+        if origin in self.cutaway.allow_origin:
+            self.set_header("Access-Control-Allow-Origin", self.request.headers["Origin"])
+        self.finish(kept.data)
+
+    head = get
+
+    def compute_etag(self) -> str | None:
+        """Known since the image was made; Tornado compares it with ``If-None-Match``."""
+        return self._etag

@@ -1,0 +1,117 @@
+"""The articles agent: all sources are asked at once, and what they find goes out in batches, none twice. The first
+batch leaves as soon as the first source has hits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterator, Sequence
+
+from cutaway.protocol import ArticlesBatch
+from cutaway_server.errors import Fault
+from cutaway_server.search.articles.canonical import canonical_url
+from cutaway_server.search.articles.entry import MAX_ITEMS, Found, Wanted
+from cutaway_server.search.articles.source import ArticleSource
+from cutaway_server.search.findings import Findings
+from cutaway_server.search.question import Question
+
+_log = logging.getLogger(__name__)
+
+BATCH_ITEMS = 8
+RESERVED_ITEMS = 8
+"""Kept for sources that have not answered yet, so that a quick one does not fill all the places."""
+PATIENCE_SECONDS = 5.0
+"""How long they may take, once there is something to show."""
+
+
+class Gathering:
+    """Asks sources for articles.
+
+    Parameters
+    ----------
+    sources
+        In the order of trust: of those that answer together, the first comes first.
+    """
+
+    def __init__(self, sources: Sequence[ArticleSource]) -> None:
+        self._sources = sources
+
+    async def batches(self, question: Question, findings: Findings) -> AsyncGenerator[ArticlesBatch, None]:
+        """Yield batches, best first, at most ``MAX_ITEMS`` articles; none when nothing is found.
+
+        Raises
+        ------
+        Fault
+            All sources failed.
+        """
+        wanted = Wanted(text=question.words, source=question.source)
+        tasks = {asyncio.create_task(each.find(wanted), name=f"ask {each.name}"): each for each in self._sources}
+        try:
+            async for found in self._fresh(tasks):
+                findings.add(found)
+                yield ArticlesBatch(items=tuple(each.article for each in found))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fresh(
+        self, tasks: dict[asyncio.Task[Sequence[Found]], ArticleSource]
+    ) -> AsyncGenerator[list[Found], None]:
+        """Batches of what was not there before."""
+        seen: set[str] = set()
+        later: list[Found] = []
+        sent = 0
+        faults: list[Exception] = []
+        pending = set(tasks)
+        loop = asyncio.get_running_loop()
+        patient_until = None
+        while pending:
+            timeout = None if patient_until is None else patient_until - loop.time()
+            done, pending = await asyncio.wait(pending, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                _log.info("too late for this search: %s", ", ".join(tasks[each].name for each in pending))
+                break
+            for task, source in tasks.items():
+                if task not in done:
+                    continue
+                if (error := task.exception()) is not None:
+                    _tell(source, error)
+                    faults.append(error if isinstance(error, Exception) else Fault(str(error)))
+                    continue
+                room = max(0, MAX_ITEMS - sent - (RESERVED_ITEMS if pending else 0))
+                # A source alone knows its own pages, and their names take 1 ms.
+                new = list(_unseen(task.result(), seen, by_page=len(tasks) > 1))
+                later += new[room:]
+                for batch in _in_batches(new[:room]):
+                    sent += len(batch)
+                    yield batch
+            if sent and patient_until is None:
+                patient_until = loop.time() + PATIENCE_SECONDS
+        for batch in _in_batches(later[: MAX_ITEMS - sent]):
+            yield batch
+        if tasks and len(faults) == len(tasks):
+            raise faults[0]
+
+
+def _tell(source: ArticleSource, error: BaseException) -> None:
+    if isinstance(error, Fault):
+        _log.warning("no articles from %s: %s", source.name, error.message)
+    else:
+        _log.error("no articles from %s", source.name, exc_info=error)
+
+
+def _unseen(found: Sequence[Found], seen: set[str], *, by_page: bool) -> Iterator[Found]:
+    for each in found:
+        names = {f"id {each.article.id}"}
+        if by_page and each.article.url:
+            names.add(canonical_url(each.article.url))
+        if not names & seen:
+            yield each
+        seen |= names
+
+
+def _in_batches(found: Sequence[Found]) -> Iterator[list[Found]]:
+    for start in range(0, len(found), BATCH_ITEMS):
+        yield list(found[start : start + BATCH_ITEMS])

@@ -1,0 +1,202 @@
+"""Generated images, kept for a time: bytes come in, or a promise to make them, and unguessable URL paths go out; what
+was promised is made when it is first fetched. Too old, or over the space for all, and the oldest are forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from cutaway_server.errors import Fault
+
+GENERATED_PATH = r"/generated/(?P<token>[A-Za-z0-9_-]{22})/(?P<name>image_\d\.[a-z]{3,4})"
+MOST_SETS = 2048
+"""Searches whose images are remembered: what was only promised takes no space, but memory, about 1 kB each."""
+_TOKEN_BYTES = 16
+_ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+
+Make: TypeAlias = Callable[[int], Awaitable[bytes]]
+"""Makes the image of a number, from 0 on."""
+
+
+class TooLarge(Fault):
+    """An image that is larger than all of the space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An image as it is served; `seconds` is how long it will be kept."""
+
+    data: bytes
+    mime_type: str
+    etag: str
+    seconds: float
+
+
+@dataclass(slots=True, eq=False)
+class _Image:
+    path: Path
+    etag: str = ""
+    size_bytes: int = 0
+    """0 until there is a file."""
+    task: asyncio.Task[bytes] | None = None
+
+
+@dataclass(slots=True)
+class _Set:
+    """The images of one search. Thousands of sets are remembered of which nobody ever asks for an image: as little as
+    can be, or the garbage collector stops the loop for 40 ms.
+    """
+
+    token: str
+    until: float
+    count: int
+    mime_type: str
+    make: Make | None = None
+    images: dict[str, _Image] | None = None
+    """Those that were asked for."""
+
+    @property
+    def names(self) -> list[str]:
+        return [f"image_{n}.{_ENDINGS[self.mime_type]}" for n in range(self.count)]
+
+    @property
+    def paths(self) -> list[str]:
+        return [f"/generated/{self.token}/{name}" for name in self.names]
+
+
+class GeneratedImages:
+    """The images of one server.
+
+    Parameters
+    ----------
+    folder
+        A folder of its own; it is made when the first image is.
+    seconds, space_bytes
+        How long an image is kept, and how much all of them may take.
+    """
+
+    def __init__(self, folder: Path, *, seconds: float, space_bytes: int) -> None:
+        self._folder = folder
+        self._seconds = seconds
+        self._space_bytes = space_bytes
+        self._sets: OrderedDict[str, _Set] = OrderedDict()  # the oldest first
+        self._size_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def keep(self, images: Sequence[bytes], mime_type: str) -> list[str]:
+        """Keep images and return their URL paths.
+
+        Raises
+        ------
+        TooLarge
+            They would not fit if there were no others.
+        """
+        if sum(map(len, images)) > self._space_bytes:
+            raise TooLarge("The generated images are larger than the space for all of them.")
+        new = self._new_set(len(images), mime_type)
+        for name, data in zip(new.names, images, strict=True):
+            await self._write(new, self._image(new, name), data)
+        return new.paths
+
+    def promise(self, make: Make, count: int, mime_type: str) -> list[str]:
+        """URL paths of `count` images that are made when they are first fetched, each once."""
+        return self._new_set(count, mime_type, make).paths
+
+    async def get(self, token: str, name: str) -> Kept | None:
+        """An image; None when there is none of that name, or no longer.
+
+        Raises
+        ------
+        Exception
+            Whatever making it raised; the next fetch tries again.
+        """
+        self._forget()
+        found = self._sets.get(token)
+        if found is None or name not in found.names:
+            return None
+        image = self._image(found, name)
+        if image.size_bytes:
+            try:
+                data = await asyncio.to_thread(image.path.read_bytes)
+            except FileNotFoundError:  # forgotten in the meantime
+                return None
+        else:
+            if image.task is None:
+                image.task = asyncio.create_task(self._make(found, image, found.names.index(name)), name=f"make {name}")
+                image.task.add_done_callback(lambda _: setattr(image, "task", None))
+            # Others may wait for it too.
+            data = await asyncio.shield(image.task)
+        return Kept(data, found.mime_type, image.etag, max(0.0, found.until - time.monotonic()))
+
+    async def close(self) -> None:
+        """Stop what is being made and forget everything."""
+        made = [image for each in self._sets.values() for image in (each.images or {}).values()]
+        tasks = [image.task for image in made if image.task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._sets:
+            self._drop()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def _make(self, of: _Set, image: _Image, number: int) -> bytes:
+        assert of.make is not None, "neither bytes nor a promise of them"
+        data = await of.make(number)
+        await self._write(of, image, data)
+        return data
+
+    async def _write(self, of: _Set, image: _Image, data: bytes) -> None:
+        def write() -> None:
+            self._folder.mkdir(exist_ok=True, mode=0o700)
+            image.path.write_bytes(data)
+
+        await asyncio.to_thread(write)
+        image.etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+        image.size_bytes = len(data)
+        if of.token in self._sets:
+            self._size_bytes += len(data)
+            self._forget()
+        else:  # forgotten while it was made
+            image.path.unlink(missing_ok=True)
+
+    def _image(self, of: _Set, name: str) -> _Image:
+        of.images = of.images or {}
+        return of.images.setdefault(name, _Image(self._folder / f"{of.token}_{name}"))
+
+    def _new_set(self, count: int, mime_type: str, make: Make | None = None) -> _Set:
+        until = time.monotonic() + self._seconds
+        new = _Set(secrets.token_urlsafe(_TOKEN_BYTES), until, count, mime_type, make)
+        self._sets[new.token] = new
+        self._forget()
+        return new
+
+    def _forget(self) -> None:
+        """Drop what is too old or too much, and come again when the oldest ends."""
+        now = time.monotonic()
+        while self._sets:
+            oldest = next(iter(self._sets.values()))
+            if oldest.until > now and self._size_bytes <= self._space_bytes and len(self._sets) <= MOST_SETS:
+                break
+            self._drop()
+        if self._sets and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(oldest.until - now, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._forget()
+
+    def _drop(self) -> None:
+        _, oldest = self._sets.popitem(last=False)
+        for image in (oldest.images or {}).values():
+            if image.size_bytes:
+                self._size_bytes -= image.size_bytes
+                image.path.unlink(missing_ok=True)

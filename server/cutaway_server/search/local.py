@@ -1,0 +1,193 @@
+"""Search on this machine alone, without a key: the agents that need no model, and all of it put together. What comes in
+are the settings and the door to the outside; what goes out is a service that answers, and the images that it made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from cutaway.protocol import Image, ImageText, SummaryChunk, SummaryDone
+from cutaway_server.fetch.door import Door
+from cutaway_server.search import cards, summary
+from cutaway_server.search.articles import local
+from cutaway_server.search.articles.hackernews import HackerNews
+from cutaway_server.search.articles.refresh import Looker, Refresher
+from cutaway_server.search.articles.searxng import SearXNG
+from cutaway_server.search.articles.source import ArticleSource
+from cutaway_server.search.findings import Findings
+from cutaway_server.search.gathering import Gathering
+from cutaway_server.search.generated import GeneratedImages
+from cutaway_server.search.question import Question
+from cutaway_server.search.service import SearchService
+from cutaway_server.settings import Settings
+from cutaway_server.work.children import NurseryFailed
+from cutaway_server.work.limits import Limits
+from cutaway_server.work.pool import Workers
+
+_log = logging.getLogger(__name__)
+
+PRELOAD = (
+    *local.PRELOAD,
+    "cutaway_server.search.articles.refresh",
+    "cutaway_server.search.question",
+    "cutaway_server.search.cards",
+)
+"""Imported before any worker is forked: the jobs, and the word vectors."""
+JOB_SECONDS = 10.0
+PATIENCE_SECONDS = 0.3
+"""How long a summary waits for more than the first few articles."""
+_FILE_BYTES = 64 << 30
+"""Of the largest file that a worker writes: a part of an index."""
+_PLAIN_SCRIPTS = 0x250
+"""Signs from here on may be missing from the fonts of a machine: below are Latin letters."""
+_QUOTED_CHARACTERS = 80
+
+_ABOUT_CARDS = (
+    "This is a card drawn from the words of the search, not a generated picture. "
+    "Generated pictures need a server with a Gemini API key."
+)
+_LEFT_OUT = " Some signs are left out, because no font on the server has them."
+_ALL_LEFT_OUT = " No font on the server can show these words, so it has colours and shapes only."
+_NO_WORDS = "The picture carries no words that can be read here: no title, caption or keywords."
+
+
+@dataclass(frozen=True)
+class LocalSummary:
+    """Sums up the articles found in sentences of their own."""
+
+    workers: Workers
+
+    async def chunks(self, question: Question, findings: Findings) -> AsyncGenerator[SummaryChunk | SummaryDone, None]:
+        """Yield what the picture said, then the summary sentence by sentence."""
+        before = _about_picture(question)
+        if before:
+            yield SummaryChunk(text=before)
+        found = await findings.some(summary.MAX_ARTICLES, PATIENCE_SECONDS)
+        sources = [
+            summary.Source(place=n, title=each.article.title, text=each.text[: summary.MAX_ARTICLE_CHARACTERS])
+            for n, each in enumerate(found[: summary.MAX_ARTICLES], 1)
+        ]
+        pieces = [_nothing(question, findings)]
+        if sources:
+            pieces = await self.workers.run(summary.summarise, question.words, sources, seconds=JOB_SECONDS, light=True)
+            pieces = pieces or ["The articles that were found have no text to sum up."]
+        for n, piece in enumerate(pieces):
+            yield SummaryChunk(text=f"\n\n{piece}" if before and n == 0 else piece)
+        yield SummaryDone(by="local")
+
+
+@dataclass(frozen=True)
+class LocalImages:
+    """Promises cards, which are drawn when somebody looks at them."""
+
+    workers: Workers
+    generated: GeneratedImages
+    drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """One card at a time: searches need the other workers."""
+
+    async def images(self, question: Question, findings: Findings) -> AsyncGenerator[Image | ImageText, None]:
+        """Yield the paths of all variants, then what they are."""
+        card = cards.Card(*_face(question))
+        for path in self.generated.promise(partial(self._draw, card), cards.VARIANTS, "image/png"):
+            yield Image(path=path, mime_type="image/png", by="local")
+        caption = f"{_shortened(card.text)}: {_ABOUT_CARDS[0].lower()}{_ABOUT_CARDS[1:]}"
+        if any(ord(character) >= _PLAIN_SCRIPTS for character in card.text):
+            share = await self.workers.run(cards.left_out, card.text, seconds=JOB_SECONDS, light=True)
+            caption += _ALL_LEFT_OUT if share > 0.9 else _LEFT_OUT if share else ""
+        yield ImageText(text=caption, by="local")
+
+    async def _draw(self, card: cards.Card, variant: int) -> bytes:
+        async with self.drawing:
+            return await self.workers.run(cards.draw, card, variant, seconds=JOB_SECONDS, light=True)
+
+
+def _face(question: Question) -> tuple[str, str]:
+    """What a card says, large and small."""
+    lucky = question.source == "stumber"
+    if question.words:
+        return question.words, "Lucky dip" if lucky else "Search"
+    return ("Lucky dip", "Something else") if lucky else ("The front page", "Newest and most popular")
+
+
+def _about_picture(question: Question) -> str:
+    if not question.has_picture:
+        return ""
+    if question.picture:
+        return f"The picture says: “{question.picture}”."
+    if question.text:
+        return f"{_NO_WORDS} What follows is about the text alone."
+    what = "a lucky dip" if question.source == "stumber" else "the front page"
+    return f"{_NO_WORDS} What follows is {what}."
+
+
+def _nothing(question: Question, findings: Findings) -> str:
+    if findings.failed:
+        return "The articles could not be searched, so there is nothing to sum up."
+    if question.words:
+        return f"No articles were found for “{_shortened(question.words)}”. Try fewer or more general words."
+    return "There are no articles yet. Add some with: cutaway articles add FEED_URL"
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _QUOTED_CHARACTERS:
+        return text
+    return (text[:_QUOTED_CHARACTERS].rpartition(" ")[0] or text[:_QUOTED_CHARACTERS]) + "…"
+
+
+@asynccontextmanager
+async def local_search(settings: Settings, door: Door) -> AsyncIterator[tuple[SearchService, GeneratedImages] | None]:
+    """The search service of the product; None when it is switched off. ``settings.work_dir`` is set and exists.
+
+    Its workers start in the background: nobody waits for them but the first request.
+    """
+    if not settings.search_workers:
+        yield None
+        return
+    assert settings.work_dir is not None, "serve() has made one"
+    bounds = Limits(memory_bytes=settings.worker_memory, file_bytes=_FILE_BYTES)
+    # One more, for the job that keeps the index.
+    workers = Workers(settings.search_workers + 1, preload=PRELOAD, bounds=bounds, log_level=settings.log_level)
+    generated = GeneratedImages(
+        Path(settings.work_dir, "generated"), seconds=3600 * settings.image_hours, space_bytes=settings.image_space
+    )
+    articles = local.LocalArticles(workers, settings.data_dir)
+    sources: list[ArticleSource] = [articles]
+    if settings.hacker_news:
+        sources.append(HackerNews(door, workers, settings.hacker_news_url))
+    if settings.searxng_url:
+        sources.append(SearXNG(door, workers, settings.searxng_url))
+    service = SearchService(
+        Gathering(sources),
+        LocalSummary(workers),
+        LocalImages(workers, generated),
+        workers=workers,
+        seconds=settings.search_seconds,
+    )
+    background = [
+        asyncio.create_task(_start(workers), name="start search workers"),
+        asyncio.create_task(articles.keep(), name="keep the index"),
+    ]
+    if settings.feed_minutes:
+        looker = Looker(door, workers, settings.data_dir, minutes=settings.feed_minutes)
+        background.append(asyncio.create_task(Refresher(looker).run(), name="refresh feeds"))
+    try:
+        yield service, generated
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await generated.close()
+        await workers.close()
+
+
+async def _start(workers: Workers) -> None:
+    try:
+        await workers.start()
+    except NurseryFailed as error:
+        _log.error("search is not available: %s", error)

@@ -1,0 +1,211 @@
+"""From a request to its frames: three agents start at once and work side by side, on the event loop, which only waits.
+Each feeds one bounded queue; what fails or is slow is told, and keeps nobody waiting. Comes in: a frame as a client
+sent it; goes out: an async iterator of encoded frames, all but the terminal ``done``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Literal, Protocol
+
+from cutaway.protocol import (
+    ArticlesBatch,
+    Image,
+    ImageError,
+    ImageText,
+    SearchError,
+    SearchMessage,
+    SummaryChunk,
+    SummaryDone,
+    encode_search,
+)
+from cutaway_server.errors import Fault
+from cutaway_server.search.findings import Findings
+from cutaway_server.search.question import Question, read, understand
+from cutaway_server.work.pool import JobFailed, Workers, WorkersClosed
+
+_log = logging.getLogger(__name__)
+
+QUEUED_FRAMES = 8
+"""Frames that wait to be taken; an agent that has one more waits too."""
+LOOK_SECONDS = 10.0
+"""For reading a large request and its image."""
+_WHAT = {
+    "articles": "The articles could not be searched",
+    "summary": "The summary could not be written",
+    "images": "The images could not be made",
+}
+
+Agent = Literal["articles", "summary", "images"]
+
+
+class ArticlesAgent(Protocol):
+    """Finds articles."""
+
+    def batches(self, question: Question, findings: Findings) -> AsyncGenerator[ArticlesBatch, None]:
+        """Yield batches, each added to `findings` before it; raises a :class:`~cutaway_server.errors.Fault`."""
+
+
+class SummaryAgent(Protocol):
+    """Writes a summary."""
+
+    def chunks(self, question: Question, findings: Findings) -> AsyncGenerator[SummaryChunk | SummaryDone, None]:
+        """Yield the pieces of a text, and last how it was made; raises a :class:`~cutaway_server.errors.Fault`."""
+
+
+class ImageAgent(Protocol):
+    """Makes images."""
+
+    def images(self, question: Question, findings: Findings) -> AsyncGenerator[Image | ImageText, None]:
+        """Yield images and captions; raises a :class:`~cutaway_server.errors.Fault`."""
+
+
+class SearchService:
+    """Answers requests.
+
+    Parameters
+    ----------
+    articles, summary, images
+        The agents; each is used by many requests at once.
+    workers
+        Where requests with an image are read; started, or about to be, and the caller's to stop.
+    seconds
+        Longest time of a request; what is missing then is told.
+    """
+
+    def __init__(
+        self,
+        articles: ArticlesAgent,
+        summary: SummaryAgent,
+        images: ImageAgent,
+        *,
+        workers: Workers,
+        seconds: float,
+    ) -> None:
+        self._articles = articles
+        self._summary = summary
+        self._images = images
+        self._workers = workers
+        self._seconds = seconds
+
+    async def answer(self, frame: str | Path, request_id: str) -> AsyncGenerator[list[bytes], None]:
+        """Yield the frames of one request, those together that are ready together; no terminal ``done``.
+
+        Closing the generator, or cancelling the task that awaits it, ends the agents and kills their jobs before it
+        returns.
+
+        Raises
+        ------
+        Fault
+            The request is none; nothing was yielded then.
+        """
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        question = await self._understand(frame, deadline)
+        _log.info(
+            "%s: %d characters%s", question.source, len(question.text), ", a picture" if question.has_picture else ""
+        )
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUED_FRAMES)
+        producer = asyncio.create_task(self._produce(question, queue, deadline), name=f"search {request_id}")
+        try:
+            more = True
+            while more:
+                frames = [await queue.get()]
+                while not queue.empty():
+                    frames.append(queue.get_nowait())
+                more = frames[-1] is not None
+                if ready := [each for each in frames if each is not None]:
+                    yield ready
+        finally:
+            producer.cancel()
+            await asyncio.wait([producer])
+
+    async def _understand(self, frame: str | Path, deadline: float) -> Question:
+        if isinstance(frame, str):
+            question, image = read(frame)
+            if image is None:
+                return question
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._workers.run(understand, frame, seconds=LOOK_SECONDS)
+        except (JobFailed, TimeoutError):
+            raise Fault("The request could not be read: its image takes more work than is allowed.") from None
+        except WorkersClosed:
+            raise Fault("Search is not available now.") from None
+
+    async def _produce(self, question: Question, queue: asyncio.Queue[bytes | None], deadline: float) -> None:
+        findings = Findings()
+        async with asyncio.TaskGroup() as group:
+            for work in (self._find, self._sum_up, self._picture):
+                group.create_task(work(question, findings, queue, deadline))
+        await queue.put(None)
+
+    async def _find(
+        self, question: Question, findings: Findings, queue: asyncio.Queue[bytes | None], deadline: float
+    ) -> None:
+        batches = self._articles.batches(question, findings)
+        problem = await self._forward("articles", batches, queue, deadline)
+        findings.failed = problem is not None
+        findings.end()
+        if problem is not None:
+            await queue.put(encode_search(SearchError(message=problem, agent="articles")))
+
+    async def _sum_up(
+        self, question: Question, findings: Findings, queue: asyncio.Queue[bytes | None], deadline: float
+    ) -> None:
+        done = SummaryDone()
+
+        async def chunks() -> AsyncGenerator[SummaryChunk, None]:
+            nonlocal done
+            async with aclosing(self._summary.chunks(question, findings)) as pieces:
+                async for each in pieces:
+                    if isinstance(each, SummaryDone):
+                        done = each
+                        break
+                    yield each
+
+        problem = await self._forward("summary", chunks(), queue, deadline)
+        if problem is not None:
+            await queue.put(encode_search(SearchError(message=problem, agent="summary")))
+        await queue.put(encode_search(done))
+
+    async def _picture(
+        self, question: Question, findings: Findings, queue: asyncio.Queue[bytes | None], deadline: float
+    ) -> None:
+        problem = await self._forward("images", self._images.images(question, findings), queue, deadline)
+        if problem is not None:
+            await queue.put(encode_search(ImageError(message=problem)))
+
+    async def _forward(
+        self,
+        agent: Agent,
+        messages: AsyncGenerator[SearchMessage, None],
+        queue: asyncio.Queue[bytes | None],
+        deadline: float,
+    ) -> str | None:
+        """Pass on what an agent yields; None when it came to its end, otherwise what the client is told."""
+        try:
+            async with asyncio.timeout_at(deadline) as limit, aclosing(messages):
+                async for each in messages:
+                    await queue.put(encode_search(each))
+        except JobFailed as fault:
+            _log.warning("%s: %s", agent, type(fault).__name__)
+            return f"{_WHAT[agent]}: it takes more work than is allowed. Ask in fewer words, or try again."
+        except Fault as fault:
+            return fault.message
+        except WorkersClosed:
+            return f"{_WHAT[agent]}: search is not available now."
+        except TimeoutError:
+            if not limit.expired():
+                return self._defect(agent)
+            return f"{_WHAT[agent]} within {self._seconds:g} seconds, which is all that a search may take."
+        except Exception:
+            return self._defect(agent)
+        return None
+
+    def _defect(self, agent: Agent) -> str:
+        _log.exception("the %s agent failed", agent)
+        return f"{_WHAT[agent]}: something failed inside the server."
