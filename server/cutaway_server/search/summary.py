@@ -29,7 +29,7 @@ MOST_CHARACTERS = 1000
 """Of a summary, unless its first sentences alone are longer."""
 
 _LEAST = 3
-_MOST_CANDIDATES = 20
+_MOST_CANDIDATES = 16
 _MOST_OF_TEXT = 16
 """Sentences of one article that are looked at."""
 _MOST_OF_ONE = 2
@@ -115,7 +115,7 @@ def _clean_sentences(text: str) -> tuple[str, ...]:
 
 def _usable(sentence: str, lower: bool) -> str:
     """The sentence, shortened when it is long; ``""`` for a fragment, a list, or a page's furniture."""
-    wide = bool(_UNSPACED.search(sentence))
+    wide = not sentence.isascii() and bool(_UNSPACED.search(sentence))
     if len(sentence) < (_SHORTEST // 4 if wide else _SHORTEST) or _CHROME.search(sentence):
         return ""
     if sum(map(len, _LETTERS.findall(sentence))) < 0.6 * len(sentence) or sentence.isupper():
@@ -191,10 +191,11 @@ def _pieces(texts: list[str], between: str) -> list[str]:
 
 def _plain(text: str) -> str:
     """One line without control characters and without what looks like a marker of ours."""
-    text = " ".join(_MARKER.sub("", text).split())
+    # What is in few sentences is not looked for in all: these lines are half of a summary's time.
+    text = " ".join((_MARKER.sub("", text) if "[" in text else text).split())
     if not text.isprintable():
         text = "".join(character for character in text if character.isprintable())
-    return _LOOSE_STOP.sub(r"\1", text)
+    return _LOOSE_STOP.sub(r"\1", text) if " ." in text or " ," in text else text
 
 
 def _same_words(title: str, sentence: str) -> bool:

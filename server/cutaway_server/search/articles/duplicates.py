@@ -29,7 +29,7 @@ class _Story:
     @classmethod
     def of(cls, article: Stored) -> _Story:
         title = _WORD.findall(article.entry.title.casefold())
-        text = _WORD.findall(article.entry.description[:_BEGINNING].casefold())
+        text = article.entry.description[:_BEGINNING].casefold().split()
         return cls(frozenset(title), frozenset(text), frozenset(word for word in title if word.isdecimal()))
 
     def same(self, other: _Story) -> bool:
@@ -58,8 +58,8 @@ def distinct(articles: Iterable[Stored]) -> Iterator[Stored]:
 
 def _overlap(one: frozenset[str], other: frozenset[str]) -> float:
     """Jaccard's coefficient: common words among all."""
-    smaller, larger = sorted((len(one), len(other)))
-    if smaller < _RELATED * larger:
+    ours, theirs = len(one), len(other)
+    if ours < _RELATED * theirs or theirs < _RELATED * ours:
         return 0.0
     common = len(one & other)
-    return common / (smaller + larger - common)
+    return common / (ours + theirs - common)

@@ -28,6 +28,8 @@ _FIELDS = {"words": 1.0, "title": 0.5}
 """What is searched, and how much it counts: all words, and once more those of the title."""
 _HEAP_BYTES = 64 << 20
 """Memory for postings before they go to disk; one thread has it all."""
+_MOST_FREQUENCIES = 20_000
+"""Words whose number of articles a reader remembers: looking it up takes 25 us, and a search needs twenty."""
 _MARKER = 0
 """The id of the document that is none; those of articles begin at 1."""
 
@@ -85,6 +87,7 @@ class Index:
         self._index: tantivy.Index | None = None
         self._searcher: tantivy.Searcher | None = None
         self._seen: tuple[int, ...] = ()
+        self._frequencies: dict[str, int] = {}
 
     @property
     def ready(self) -> bool:
@@ -117,13 +120,20 @@ class Index:
             return
         if searcher.num_docs:
             self._searcher, self._seen = searcher, seen
+            self._frequencies.clear()
 
     def frequency(self, term: str) -> int:
         """How many articles have a term."""
         if self._searcher is None:
             return 0
-        with _damage_told(ValueError, OSError):
-            return self._searcher.doc_freq("words", term)
+        known = self._frequencies.get(term)
+        if known is None:
+            with _damage_told(ValueError, OSError):
+                known = self._searcher.doc_freq("words", term)
+            if len(self._frequencies) >= _MOST_FREQUENCIES:
+                self._frequencies.clear()
+            self._frequencies[term] = known
+        return known
 
     def search(self, weights: Mapping[str, float], limit: int, among: NDArray[np.int64] | None = None) -> Hits:
         """The best articles by the weighted sum of the terms' BM25 scores.
