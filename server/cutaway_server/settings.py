@@ -107,7 +107,8 @@ class Settings(BaseSettings):
     )
     max_searches: int = Field(64, ge=1, description="searches that are worked on at once; more wait for their turn")
     search_workers: int = Field(
-        max(2, _cores()),
+        # One waits, now and then, for the loop to hand it the next search.
+        max(2, _cores()) + 1,
         ge=0,
         le=512,
         description="worker processes for searches; one more keeps the index; 0 turns search off",

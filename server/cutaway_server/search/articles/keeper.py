@@ -43,6 +43,10 @@ _VECTORS_AT_ONCE = 32
 _PHRASES_AT_ONCE = 4
 _NICENESS = 10
 """Searches go first; what is left of two cores under full load still does a commit in half a second."""
+_CROWDED = 1.5
+"""A step that took so many times its processor time had to wait for others who need the cores: vectors and phrases,
+which nobody waits for, then rest, because niceness alone leaves them a tenth."""
+_REST_SECONDS = 1.0
 _RETRY_SECONDS = (0.5, 30.0)
 
 
@@ -174,14 +178,18 @@ def keep(data_dir: Path) -> NoReturn:
 
 def _follow_for_good(keeper: Keeper) -> None:
     """Until the record wants a new index."""
-    seen = -1
+    seen, resting_until = -1, 0.0
     while not keeper.record.renewed:
         version = keeper.record.version
         if version != seen:
             keeper.follow()
             seen = version
-        elif not keeper.embed_some() and not keeper.phrase_some():
+            continue
+        began, worked = time.monotonic(), time.process_time()
+        if began < resting_until or not (keeper.embed_some() or keeper.phrase_some()):
             time.sleep(_LOOK_SECONDS)
+        elif time.monotonic() - began > _CROWDED * (time.process_time() - worked):
+            resting_until = time.monotonic() + _REST_SECONDS
 
 
 def catch_up(data_dir: Path, progress: Progress | None = None) -> bool:

@@ -26,7 +26,7 @@ from cutaway_server.search.articles.vectors import Vectors
 
 CANDIDATES = 200
 """Best articles by their words alone, from which the rest of the ranking chooses."""
-RECONSIDERED = 50
+RECONSIDERED = 30
 """Best articles by words and meaning whose order the words of the very best may change."""
 SURPRISING = 4
 """Best articles, times as many as wanted, from which surprises around an interest are picked."""

@@ -23,7 +23,7 @@ FEEDBACK = 5
 """Best articles that are taken for what was meant, to look again at all candidates."""
 EXPANSION = 0.2
 """Weight of the words of those, against the score of the question's own."""
-_EXPANSION_TERMS = 15
+_EXPANSION_TERMS = 8
 _EXPANSION_TRIED = 30
 _EXPANSION_CHARACTERS = 2000
 _SHARED = 2
