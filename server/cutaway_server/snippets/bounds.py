@@ -33,6 +33,7 @@ SENTENCE_LEAD_SECONDS = 1.0
 SENTENCE_TAIL_SECONDS = 0.8
 SENTENCE_TOLERANCE_SECONDS = 0.12
 TOLERANCE_SECONDS = 1e-6
+MOST_SLACK_SECONDS = 0.1
 THINNED_SECONDS = 0.5
 """The distance of end points that nothing else speaks for."""
 
@@ -81,7 +82,8 @@ class Stretch:
 class Wish:
     """What is asked of a snippet, in seconds: the moment to show, the best length, and the limits.
 
-    Limits that are nearer to each other than frames are kept to half a frame, since no whole number of frames may do.
+    Limits that are nearer to each other than frames are kept to half a frame (0.1 s at most), since no whole number of
+    frames may do.
     """
 
     anchor: float
@@ -175,7 +177,8 @@ def _best(
     ]
     times = [b for b, _ in stops]
     best: tuple[float, float, float] | None = None
-    slack = max(TOLERANCE_SECONDS, (stretch.frame_seconds - (wish.max_seconds - wish.min_seconds)) / 2)
+    between = (stretch.frame_seconds - (wish.max_seconds - wish.min_seconds)) / 2
+    slack = min(max(between, TOLERANCE_SECONDS), MOST_SLACK_SECONDS)
     for begin, start_score in begins:
         a = begin.at
         earliest = bisect_left(times, a + wish.min_seconds - slack)
