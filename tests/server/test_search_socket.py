@@ -262,6 +262,15 @@ async def test_a_message_over_the_limit_is_closed_with_1009(serve_search, megaby
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_who_sends_50_mb_before_reading_hears_1009(serve_search) -> None:
+    server = serve_search()
+    stream = await handshake(server.port)
+    await stream.write(frame(b"x" * (50 << 20)))
+    assert await stream.read_until(b"too big") == b"\x88\x11\x03\xf1message too big"
+    stream.close()
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_who_keeps_sending_after_1009_is_dropped(serve_search, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cutaway_server.sockets.framing._MOST_BYTES", 4 << 20)
     server = serve_search()
