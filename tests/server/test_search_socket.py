@@ -19,7 +19,7 @@ from tornado.websocket import WebSocketClosedError
 from cutaway.protocol import SEARCH_PATH, SummaryChunk, SummaryDone
 from cutaway_server.errors import Fault
 from cutaway_server.sockets.search import MOST_WAITING, Search
-from cutaway_server.work.pool import OutOfTime, WorkersClosed
+from cutaway_server.work.pool import OutOfTime, WorkerDied, WorkersClosed
 from processes import wait_until
 
 LARGE = SummaryChunk(text="x" * 1_000_000)
@@ -127,6 +127,7 @@ async def test_a_slow_agent_delays_no_other(serve_search, slow: str) -> None:
         (ValueError("secret"), "something failed inside the server"),
         (TimeoutError("secret"), "something failed inside the server"),
         (OutOfTime(), "more work than is allowed"),
+        (WorkerDied(), "has ended. Try again"),
         (WorkersClosed("secret"), "not available now"),
     ],
 )
