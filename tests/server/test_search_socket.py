@@ -352,6 +352,20 @@ async def test_a_slow_reader_keeps_no_place(serve_search, monkeypatch: pytest.Mo
     slow.close()
 
 
+@pytest.mark.gen_test(timeout=20)
+async def test_who_sends_a_large_request_slowly_is_heard(serve_search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to a ping cannot come before the end of the frame."""
+    monkeypatch.setattr(Search, "stall_seconds", 0.3)
+    monkeypatch.setattr(Search, "ping_seconds", 0.1)
+    server = serve_search()
+    stream = await handshake(server.port)
+    for byte in frame(b'{"text":"slow"}'):
+        await stream.write(bytes([byte]))
+        await asyncio.sleep(0.05)
+    assert await stream.read_until(b'"done"')
+    stream.close()
+
+
 # --- leaving -------------------------------------------------------------------------------------------------
 
 
