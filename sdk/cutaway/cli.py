@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import signal
 import subprocess
@@ -293,6 +294,10 @@ def main() -> NoReturn:
     """Run the command line and exit with its status."""
     # Unwinds like Ctrl-C does, so that nothing stays behind.
     signal.signal(signal.SIGTERM, _terminated)
+    if sys.stdout is None:  # a shell's >&-
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - as long as the process lives
+    if isinstance(sys.stdout, io.TextIOWrapper):  # Titles are in any script, whatever the terminal can show.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(_run())
 
 

@@ -98,6 +98,9 @@ class AsyncStream(Generic[M]):
         self._closed = True
         if self._task is None:
             return
+        if self._task.get_loop() is not asyncio.get_running_loop():
+            self._cancel()  # of a loop that has ended, or was left behind in a fork: nothing there can be awaited
+            return
         self._task.cancel()
         await asyncio.wait([self._task])
         with contextlib.suppress(asyncio.QueueEmpty):
@@ -115,6 +118,10 @@ class AsyncStream(Generic[M]):
         await self.aclose()
 
     def __del__(self) -> None:
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """Stop the task, from wherever."""
         task = getattr(self, "_task", None)
         if task is not None and not task.done() and not task.get_loop().is_closed():
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile, and the task with it

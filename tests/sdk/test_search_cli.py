@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import struct
 import subprocess
@@ -145,6 +146,22 @@ def test_failures_of_parts_are_told_and_the_rest_is_shown(tmp_path: Path) -> Non
         "images: the server does not keep this image any more: search again for a new one",
     ]
     assert not list(tmp_path.iterdir())
+
+
+def test_without_stdout_the_images_are_saved(tmp_path: Path) -> None:
+    with FakeSearch(*ANSWER) as server:
+        command = shlex.join([*CUTAWAY, "search", "comets", "--server", server.url])
+        done = subprocess.run(f"{command} >&-", shell=True, cwd=tmp_path, stderr=subprocess.PIPE, timeout=20)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "cutaway-images" / "comets.png").read_bytes() == PNG
+
+
+def test_what_stdout_cannot_show_is_escaped(tmp_path: Path) -> None:
+    items = protocol.ArticlesBatch(items=(article(1, title="Z\xfcge in \u65e5\u672c"),))
+    with FakeSearch(items, summary_done(), protocol.Done()) as server:
+        done = run("search", "x", "--server", server.url, cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1. Z\\xfcge in \\u65e5\\u672c\n")
 
 
 @pytest.mark.parametrize("extra", [[], ["--json"]])

@@ -186,7 +186,8 @@ def test_a_program_that_ends_with_open_sockets_ends_quietly(last: list[Any]) -> 
 FORKED = """
 import cutaway, os, sys
 client = cutaway.Client(sys.argv[1])
-assert len(client.search().result().articles) == 3
+stream = client.search()  # which is still known to the client
+assert len(stream.result().articles) == 3
 pid = os.fork()
 if pid == 0:
     ok = len(client.search().result().articles) == 3

@@ -201,9 +201,29 @@ _LONG = zlib.compress(b"bomb " * 40_000_000, 9)
 """200 MB in 200 kB."""
 
 
+_ELEMENTS = zlib.compress(b"<a>" + b"<b/>" * 16_000 + b"</a>", 9)
+_NESTED = b'<x xmlns:d="http://purl.org/dc/elements/1.1/">' + b"<d:title>" * 12_000 + b"</d:title>" * 12_000 + b"</x>"
+
+
+def _crowded_exif(size_bytes: int, tag: int, kind: int, fill: bytes) -> bytes:
+    """A TIFF structure of two full folders whose entries are all the same long text."""
+    inner, start = 8 + 6 + 12 * 500, 8 + 2 * (6 + 12 * 500)
+    text = (fill * size_bytes)[: size_bytes - start]
+    entry = struct.pack("<HHII", tag, kind, len(text), start)
+    folder = struct.pack("<H", 500) + entry * 499
+    outer = b"II*\0\x08\0\0\0" + folder + struct.pack("<HHII", 0x8769, 4, 1, inner) + b"\0\0\0\0"
+    return outer + folder + entry + b"\0\0\0\0" + text
+
+
 @pytest.mark.parametrize(
     "data",
     [
+        bare_png(9, 9, *[chunk(b"eXIf", _crowded_exif(270_000, 0x9C9C, 1, b"\0\xd8"))] * 36),
+        bare_png(9, 9, *[chunk(b"eXIf", _crowded_exif(270_000, 0x010E, 2, b"\xff"))] * 36),
+        bare_png(9, 9, *[chunk(b"eXIf", _crowded_exif(12_500, 0x9286, 7, b"JIS\0\0\0\0\0\x1b$B!"))] * 780),
+        bare_png(9, 9, *[chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"*" * 70_000, 9))] * 19_000),
+        bare_png(9, 9, *[chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _NESTED)] * 40),
+        bare_png(9, 9, *[chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + _ELEMENTS)] * 19_000),
         bare_png(9, 9, chunk(b"zTXt", b"Description\0\0" + _LONG)),
         bare_png(9, 9, *[chunk(b"zTXt", b"Description\0\0" + _LONG)] * 20),
         bare_png(9, 9, chunk(b"iTXt", b"Description\0\1\0\0\0" + _LONG)),
@@ -218,7 +238,7 @@ _LONG = zlib.compress(b"bomb " * 40_000_000, 9)
         b"GIF89a\1\0\1\0\0\0\0" + b"\x21\xfe\1x\0" * 1_000_000,
         b"GIF89a\1\0\1\0\0\0\0\x21\xfe" + b"\xff" * 8_000_000,
     ],
-    ids=range(13),
+    ids=range(19),
 )
 def test_bombs_cost_nothing(data: bytes) -> None:
     image = b64(data)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fake_service import FakeService
@@ -53,11 +55,10 @@ def serve(io_loop: IOLoop) -> Iterator[Callable[..., Callable[..., Any]]]:
         servers.append(server)
         port = sock.getsockname()[1]
 
-        async def get(path: str, **options: Any) -> HTTPResponse:
-            url = f"http://127.0.0.1:{port}{path}"
-            return await AsyncHTTPClient().fetch(url, raise_error=False, **options)
+        async def get(path: str, *, address: str, **options: Any) -> HTTPResponse:
+            return await AsyncHTTPClient().fetch(f"{address}{path}", raise_error=False, **options)
 
-        return get
+        return partial(get, address=f"http://127.0.0.1:{port}")
 
     yield start
 
@@ -184,6 +185,52 @@ async def test_what_could_not_be_made_may_be_asked_for_again(images, serve, capl
     assert (answer.code, json.loads(answer.body)) == (503, {"error": "The image cannot be made now"})
     answer = await get(path)
     assert (answer.code, json.loads(answer.body)) == (500, {"error": "Internal Server Error"})
+    assert (await get(path)).body == b"card"
+
+
+@pytest.mark.gen_test
+async def test_nothing_is_made_for_who_has_left(images, serve) -> None:
+    store = images()
+    get = serve(store)
+    made: list[str] = []
+    started, ready = asyncio.Event(), asyncio.Event()
+
+    async def make(number: int) -> bytes:
+        made.append("started")
+        started.set()
+        try:
+            await ready.wait()
+        except asyncio.CancelledError:
+            made.append("stopped")
+            raise
+        return b"card"
+
+    (path,) = store.promise(make, 1, "image/png")
+    url = urlsplit(get.keywords["address"])
+    clients = [await asyncio.open_connection(url.hostname, url.port) for _ in range(2)]
+    for _, writer in clients:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    await started.wait()
+    await asyncio.sleep(0.05)
+    clients[0][1].close()
+    await asyncio.sleep(0.05)
+    assert made == ["started"]  # the other one waits for it
+    clients[1][1].close()
+    deadline = time.monotonic() + 1
+    while made != ["started", "stopped"]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    ready.set()
+    assert (await get(path)).body == b"card"
+
+
+@pytest.mark.gen_test
+async def test_a_full_disk_is_told_and_leaves_no_file(images, serve, work_dir: Path) -> None:
+    get = serve(store := images())
+    (work_dir / "generated").write_bytes(b"")  # no folder can be made there
+    (path,) = store.promise(partial(give, b"card"), 1, "image/png")
+    assert (await get(path)).code == 503
+    (work_dir / "generated").unlink()
     assert (await get(path)).body == b"card"
 
 

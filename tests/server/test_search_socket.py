@@ -19,7 +19,7 @@ from tornado.websocket import WebSocketClosedError
 from cutaway.protocol import SEARCH_PATH, SummaryChunk, SummaryDone
 from cutaway_server.errors import Fault
 from cutaway_server.sockets.search import MOST_WAITING, Search
-from cutaway_server.work.pool import OutOfTime, WorkersClosed
+from cutaway_server.work.pool import OutOfTime, WorkerDied, WorkersClosed
 from processes import wait_until
 
 LARGE = SummaryChunk(text="x" * 1_000_000)
@@ -127,6 +127,7 @@ async def test_a_slow_agent_delays_no_other(serve_search, slow: str) -> None:
         (ValueError("secret"), "something failed inside the server"),
         (TimeoutError("secret"), "something failed inside the server"),
         (OutOfTime(), "more work than is allowed"),
+        (WorkerDied(), "has ended. Try again"),
         (WorkersClosed("secret"), "not available now"),
     ],
 )
@@ -262,6 +263,15 @@ async def test_a_message_over_the_limit_is_closed_with_1009(serve_search, megaby
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_who_sends_50_mb_before_reading_hears_1009(serve_search) -> None:
+    server = serve_search()
+    stream = await handshake(server.port)
+    await stream.write(frame(b"x" * (50 << 20)))
+    assert await stream.read_until(b"too big") == b"\x88\x11\x03\xf1message too big"
+    stream.close()
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_who_keeps_sending_after_1009_is_dropped(serve_search, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cutaway_server.sockets.framing._MOST_BYTES", 4 << 20)
     server = serve_search()
@@ -340,6 +350,20 @@ async def test_a_slow_reader_keeps_no_place(serve_search, monkeypatch: pytest.Mo
     agents.summary.steps = [CHUNK]
     assert "summary_chunk" in kinds(await server.search())
     slow.close()
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_who_sends_a_large_request_slowly_is_heard(serve_search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to a ping cannot come before the end of the frame."""
+    monkeypatch.setattr(Search, "stall_seconds", 0.3)
+    monkeypatch.setattr(Search, "ping_seconds", 0.1)
+    server = serve_search()
+    stream = await handshake(server.port)
+    for byte in frame(b'{"text":"slow"}'):
+        await stream.write(bytes([byte]))
+        await asyncio.sleep(0.05)
+    assert await stream.read_until(b'"done"')
+    stream.close()
 
 
 # --- leaving -------------------------------------------------------------------------------------------------

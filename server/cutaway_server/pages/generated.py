@@ -4,23 +4,32 @@ for as long as it is kept.
 
 from __future__ import annotations
 
+import asyncio
+
 from tornado.web import HTTPError
 
 from cutaway_server.errors import Fault
 from cutaway_server.pages.base import Guarded
-from cutaway_server.search.generated import GeneratedImages
+from cutaway_server.search.generated import GeneratedImages, Kept
 
 
 class Generated(Guarded):
     """One image."""
 
     _etag: str | None = None
+    _asked: asyncio.Task[Kept | None] | None = None
 
     async def get(self, token: str, name: str) -> None:
         """The image; it is made now when nobody has asked for it before."""
         images: GeneratedImages | None = self.settings["generated_images"]
+        if images is None:
+            raise HTTPError(404)
+        self._asked = asyncio.create_task(images.get(token, name), name=f"get {name}")
+        await asyncio.wait([self._asked])
+        if self._asked.cancelled():  # the client has left
+            return
         try:
-            kept = None if images is None else await images.get(token, name)
+            kept = self._asked.result()
         except Fault as fault:
             raise HTTPError(503, reason="The image cannot be made now") from fault
         if kept is None:
@@ -39,6 +48,11 @@ class Generated(Guarded):
         self.finish(kept.data)
 
     head = get
+
+    def on_connection_close(self) -> None:
+        """The client has left: nothing is made for it any more."""
+        if self._asked is not None:
+            self._asked.cancel()
 
     def compute_etag(self) -> str | None:
         """Known since the image was made; Tornado compares it with ``If-None-Match``."""

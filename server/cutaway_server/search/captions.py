@@ -9,6 +9,7 @@ import contextlib
 import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
@@ -17,8 +18,17 @@ from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 MAX_CHARACTERS = 400
 """Of all words together: a question, not a document."""
 _MOST_BYTES = 256 << 10
+"""Of an XMP packet."""
 _MOST_TEXTS = 64
+_MOST_TRIED = 256
+"""Texts that are looked at, those included of which nothing is left."""
 _MOST_ENTRIES = 500
+_MOST_OF_ALL = 512 << 10
+"""Bytes of metadata that are looked at in one picture: with as many blocks as 10 MB hold, it would take a minute."""
+_LEAST_COST, _TABLE_COST = 1 << 10, 16 << 10
+"""What a small block counts for, and one of entries that may all point to the same bytes."""
+_TEXT_BYTES = 32 * MAX_CHARACTERS
+"""Of one text."""
 
 _TITLE, _CAPTION, _KEYWORDS, _PLACE = range(4)
 
@@ -31,6 +41,7 @@ _NAMED = {
     "caption": _CAPTION,
     "comment": _CAPTION,
 }
+_XMP_KEY = "XML:com.adobe.xmp"
 _PROMPT = "parameters"
 """Where programs that generate pictures keep what they were asked for."""
 _EXIF = {0x010E: _CAPTION, 0x9C9B: _TITLE, 0x9C9C: _CAPTION, 0x9C9E: _KEYWORDS, 0x9C9F: _KEYWORDS, 0x9286: _CAPTION}
@@ -73,6 +84,8 @@ class Captions:
 
     def __init__(self) -> None:
         self._texts: list[tuple[int, str]] = []
+        self._tried = 0
+        self._left = _MOST_OF_ALL
 
     def words(self) -> str:
         """Title, caption, keywords and place, in this order, none twice; at most ``MAX_CHARACTERS``."""
@@ -86,25 +99,33 @@ class Captions:
             line = line[:MAX_CHARACTERS].rpartition(" ")[0] or line[:MAX_CHARACTERS]
         return line
 
+    def wants(self, key: str) -> bool:
+        """Whether a text of this name may say something, and there was not too much before it."""
+        return self._left > 0 and (key == _XMP_KEY or key.lower() == _PROMPT or key.lower() in _NAMED)
+
     def named(self, key: str, value: bytes) -> None:
         """A text with a name, as PNG has them; comments of GIF and JPEG are such."""
-        if key == "XML:com.adobe.xmp":
+        if key == _XMP_KEY:
             self.xmp(value)
+        elif not self.wants(key) or not self._pay(len(value)):
+            return
         elif key.lower() == _PROMPT:
             self._add(_CAPTION, _text(value).partition("Negative prompt:")[0].partition("\nSteps:")[0])
-        elif key.lower() in _NAMED:
+        else:
             self._add(_NAMED[key.lower()], _text(value))
 
     def exif(self, block: bytes) -> None:
         """A TIFF structure."""
         order = {b"II": "<", b"MM": ">"}.get(block[:2])
-        if order is None:
+        if order is None or not self._pay(_TABLE_COST):
             return
         with contextlib.suppress(struct.error):
             (first,) = struct.unpack_from(f"{order}I", block, 4)
             folders = [first]
             for folder in folders:
                 for tag, value, number in _entries(block, folder, order):
+                    if self._tried >= _MOST_TRIED:
+                        return
                     if tag == _EXIF_FOLDER and len(folders) == 1:
                         folders.append(number)
                     elif tag == _USER_COMMENT:
@@ -116,6 +137,8 @@ class Captions:
     def photoshop(self, block: bytes) -> None:
         """Photoshop's resources, of which one is the IPTC record."""
         position = 0
+        if not self._pay(_TABLE_COST):
+            return
         for _ in range(_MOST_ENTRIES):
             if block[position : position + 4] != b"8BIM":
                 return
@@ -126,21 +149,25 @@ class Captions:
             size = int.from_bytes(block[size_at : size_at + 4], "big")
             if block[position + 4 : position + 6] == b"\x04\x04":
                 self._iptc(block[size_at + 4 : size_at + 4 + size])
+                return
             position = size_at + 4 + size + (size & 1)
 
     def xmp(self, packet: bytes) -> None:
         """An XMP packet: RDF as XML."""
-        if len(packet) > _MOST_BYTES:
+        if len(packet) > _MOST_BYTES or not self._pay(len(packet)):
             return
         try:
             root = fromstring(packet.strip(b"\0 \r\n\t"), forbid_dtd=True)
         except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError):
             return
         for element in root.iter():
+            if self._tried >= _MOST_TRIED:
+                return
             for name, value in element.attrib.items():
                 if name in _XMP:
                     self._add(_XMP[name], value)
             if element.tag in _XMP:
+                self._tried += 1
                 for text in _items(element):
                     self._add(_XMP[element.tag], text)
 
@@ -148,16 +175,22 @@ class Captions:
         position, utf8 = 0, False
         for _ in range(_MOST_ENTRIES):
             head = record[position : position + 5]
-            if len(head) < 5 or head[0] != 0x1C or head[3] & 0x80:
+            if len(head) < 5 or head[0] != 0x1C or head[3] & 0x80 or self._tried >= _MOST_TRIED:
                 return
             value = record[position + 5 : position + 5 + int.from_bytes(head[3:5], "big")]
             if head[1:3] == b"\x01\x5a":
                 utf8 = value == b"\x1b%G"
             elif head[1] == 2 and head[2] in _IPTC:
-                self._add(_IPTC[head[2]], value.decode("utf-8", "replace") if utf8 else _text(value))
+                self._add(_IPTC[head[2]], value[:_TEXT_BYTES].decode("utf-8", "replace") if utf8 else _text(value))
             position += 5 + len(value)
 
+    def _pay(self, cost: int) -> bool:
+        """Whether a block may still be looked at."""
+        self._left -= max(cost, _LEAST_COST)
+        return self._left >= 0
+
     def _add(self, rank: int, text: str) -> None:
+        self._tried += 1
         if len(self._texts) >= _MOST_TEXTS:
             return
         text = text[: 8 * MAX_CHARACTERS]
@@ -171,7 +204,8 @@ class Captions:
 
 def _items(element: Element) -> Iterator[str]:
     """The text of a property: its own, or of the items of its list."""
-    found = [each.text for each in element.iter() if each is not element and each.text and each.text.strip()]
+    inside = islice(element.iter(), 1, 4 * _MOST_TEXTS)
+    found = [each.text for each in inside if each.text and each.text.strip()]
     yield from found or ([element.text] if element.text else [])
 
 
@@ -182,7 +216,7 @@ def _entries(block: bytes, folder: int, order: str) -> Iterator[tuple[int, bytes
         at = folder + 2 + 12 * n
         tag, kind, units = struct.unpack_from(f"{order}HHI", block, at)
         (number,) = struct.unpack_from(f"{order}I", block, at + 8)
-        size = min(units * _UNIT_BYTES.get(kind, 0), _MOST_BYTES)
+        size = min(units * _UNIT_BYTES.get(kind, 0), _TEXT_BYTES)
         start = at + 8 if size <= 4 else number
         yield tag, block[start : start + size], number
 
@@ -200,7 +234,7 @@ def _user_comment(value: bytes, order: str) -> str:
 
 def _text(value: bytes) -> str:
     """Bytes whose encoding nobody says: UTF-8 when they are, what Windows writes otherwise."""
-    value = value[:_MOST_BYTES].partition(b"\0")[0]
+    value = value[:_TEXT_BYTES].partition(b"\0")[0]
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:

@@ -70,7 +70,10 @@ def _png(data: bytes, captions: Captions) -> tuple[int, int, int]:
 
 
 def _png_text(kind: bytes, body: bytes, captions: Captions) -> None:
-    key, _, text = body.partition(b"\0")
+    name, _, text = body.partition(b"\0")
+    key = name.decode("latin-1")
+    if not captions.wants(key):
+        return
     packed = kind == b"zTXt"
     if kind == b"zTXt":
         text = text[1:]
@@ -82,7 +85,7 @@ def _png_text(kind: bytes, body: bytes, captions: Captions) -> None:
             text = zlib.decompressobj().decompress(text, _MOST_TEXT_BYTES)
         except zlib.error:
             return
-    captions.named(key.decode("latin-1"), text)
+    captions.named(key, text)
 
 
 # --- JPEG ------------------------------------------------------------------------------------------------------------
@@ -132,7 +135,7 @@ def _jpeg(data: bytes, captions: Captions) -> tuple[int, int, int]:
 def _gif(data: bytes, captions: Captions) -> tuple[int, int, int]:
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     position = 13 + _table_bytes(flags)
-    frames = texts = 0
+    frames = 0
     while True:
         kind = data[position]
         if kind == 0x3B:
@@ -146,8 +149,7 @@ def _gif(data: bytes, captions: Captions) -> tuple[int, int, int]:
         elif kind == 0x21:
             label, start = data[position + 1], position + 2
             position = _after_blocks(data, start)
-            texts += 1
-            if label == 0xFE and texts < _MOST_PARTS:
+            if label == 0xFE and captions.wants("Comment"):
                 captions.named("Comment", _joined(data, start))
             elif label == 0xFF and data[start + 1 : start + 12] == b"XMP DataXMP":
                 # Written as plain text, closed by a ramp of bytes on which any walk over blocks comes to rest.

@@ -5,6 +5,7 @@ was promised is made when it is first fetched. Too old, or over the space for al
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 import time
@@ -30,6 +31,10 @@ class TooLarge(Fault):
     """An image that is larger than all of the space."""
 
 
+class NoRoom(Fault):
+    """An image cannot be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """An image as it is served; `seconds` is how long it will be kept."""
@@ -47,6 +52,8 @@ class _Image:
     size_bytes: int = 0
     """0 until there is a file."""
     task: asyncio.Task[bytes] | None = None
+    wanted: int = 0
+    """How many wait for it while it is made."""
 
 
 @dataclass(slots=True)
@@ -98,6 +105,8 @@ class GeneratedImages:
         ------
         TooLarge
             They would not fit if there were no others.
+        NoRoom
+            The disk is full.
         """
         if sum(map(len, images)) > self._space_bytes:
             raise TooLarge("The generated images are larger than the space for all of them.")
@@ -112,6 +121,8 @@ class GeneratedImages:
 
     async def get(self, token: str, name: str) -> Kept | None:
         """An image; None when there is none of that name, or no longer.
+
+        Cancelling stops its making, unless others wait for it too.
 
         Raises
         ------
@@ -129,11 +140,7 @@ class GeneratedImages:
             except FileNotFoundError:  # forgotten in the meantime
                 return None
         else:
-            if image.task is None:
-                image.task = asyncio.create_task(self._make(found, image, found.names.index(name)), name=f"make {name}")
-                image.task.add_done_callback(lambda _: setattr(image, "task", None))
-            # Others may wait for it too.
-            data = await asyncio.shield(image.task)
+            data = await self._made(found, image, found.names.index(name))
         return Kept(data, found.mime_type, image.etag, max(0.0, found.until - time.monotonic()))
 
     async def close(self) -> None:
@@ -148,6 +155,20 @@ class GeneratedImages:
         if self._timer is not None:
             self._timer.cancel()
 
+    async def _made(self, of: _Set, image: _Image, number: int) -> bytes:
+        """Have an image made, or wait with others until it is."""
+        if image.task is None:
+            image.task = asyncio.create_task(self._make(of, image, number), name=f"make image {number}")
+        task = image.task
+        image.wanted += 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            image.wanted -= 1
+            if not image.wanted:
+                task.cancel()
+                image.task = None
+
     async def _make(self, of: _Set, image: _Image, number: int) -> bytes:
         assert of.make is not None, "neither bytes nor a promise of them"
         data = await of.make(number)
@@ -159,7 +180,12 @@ class GeneratedImages:
             self._folder.mkdir(exist_ok=True, mode=0o700)
             image.path.write_bytes(data)
 
-        await asyncio.to_thread(write)
+        try:
+            await asyncio.to_thread(write)
+        except OSError:
+            with contextlib.suppress(OSError):
+                image.path.unlink()
+            raise NoRoom("The server has no room left for generated images: try again later.") from None
         image.etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
         image.size_bytes = len(data)
         if of.token in self._sets:
@@ -197,6 +223,5 @@ class GeneratedImages:
     def _drop(self) -> None:
         _, oldest = self._sets.popitem(last=False)
         for image in (oldest.images or {}).values():
-            if image.size_bytes:
-                self._size_bytes -= image.size_bytes
-                image.path.unlink(missing_ok=True)
+            self._size_bytes -= image.size_bytes
+            image.path.unlink(missing_ok=True)  # also what was cancelled while it was written

@@ -26,7 +26,7 @@ from cutaway.protocol import (
 from cutaway_server.errors import Fault
 from cutaway_server.search.findings import Findings
 from cutaway_server.search.question import Question, read, understand
-from cutaway_server.work.pool import JobFailed, Workers, WorkersClosed
+from cutaway_server.work.pool import JobFailed, WorkerDied, Workers, WorkersClosed
 
 _log = logging.getLogger(__name__)
 
@@ -191,6 +191,8 @@ class SearchService:
             async with asyncio.timeout_at(deadline) as limit, aclosing(messages):
                 async for each in messages:
                     await queue.put(encode_search(each))
+        except WorkerDied:
+            return f"{_WHAT[agent]}: the process that worked on it has ended. Try again."
         except JobFailed as fault:
             _log.warning("%s: %s", agent, type(fault).__name__)
             return f"{_WHAT[agent]}: it takes more work than is allowed. Ask in fewer words, or try again."

@@ -176,17 +176,18 @@ class Socket(Guarded, WebSocketHandler):
         state = delivery(self._stream.socket)
         return self._stream.writing() or (state is not None and state.pending)
 
-    def _signs_of_life(self) -> tuple[int, int]:
+    def _signs_of_life(self) -> tuple[int, ...]:
         state = None if self._stream is None or self._stream.closed() else delivery(self._stream.socket)
-        return self._heard, 0 if state is None else state.acknowledged_bytes
+        return (self._heard,) if state is None else (self._heard, state.acknowledged_bytes, state.received_bytes)
 
     async def _watch(self) -> None:
         """Ping a silent client, and cut one that is owed something but shows no sign of life for
         ``stall_seconds``.
 
-        One rule for both: a byte that arrived, a pong and a message are signs of life; bytes under way and an
-        unanswered ping are what is waited for. So a client that takes a large message byte by byte lives,
-        even while a ping waits behind that message; one that never reads, or was unplugged, does not.
+        One rule for both: a byte that arrived, there or here, a pong and a message are signs of life; bytes under
+        way and an unanswered ping are what is waited for. So a client that takes, or sends, a large message byte by
+        byte lives, even while a ping or its answer waits behind that message; one that never reads, or was
+        unplugged, does not.
         """
         now: Callable[[], float] = asyncio.get_running_loop().time
         alive_at = pinged_at = now()

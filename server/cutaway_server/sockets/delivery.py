@@ -1,5 +1,5 @@
 """How far a TCP peer has taken what was sent to it. What comes in is a connected socket; what goes out is the
-number of bytes that the peer's kernel has acknowledged, and whether some are still on their way.
+number of bytes that the peer's kernel has acknowledged, whether some are still on their way, and how many came from it.
 
 A slow reader must be told from one that has stopped, and Tornado's streams have no public measure: the future
 of a write is done only when the whole message has left, and its private counter moves only when a third of
@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass
 
 _UNACKED = struct.Struct("=24xI")
-_ACKED_BYTES = struct.Struct("=120xQ")
+_ACKED_AND_RECEIVED_BYTES = struct.Struct("=120xQQ")
 _UNSENT_BYTES = struct.Struct("=144xI")
 _INFO_BYTES = 256
 
@@ -28,6 +28,8 @@ class Delivery:
     """All bytes that have arrived at the peer since the connection was made; never falls."""
     pending: bool
     """Some bytes that the kernel holds have not arrived."""
+    received_bytes: int
+    """All bytes that have come from the peer; never falls."""
 
 
 def delivery(connection: socket.socket) -> Delivery | None:
@@ -42,6 +44,6 @@ def delivery(connection: socket.socket) -> Delivery | None:
     if len(info) < _UNSENT_BYTES.size:
         return None
     (unacked,) = _UNACKED.unpack_from(info)
-    (acked_bytes,) = _ACKED_BYTES.unpack_from(info)
+    acked_bytes, received_bytes = _ACKED_AND_RECEIVED_BYTES.unpack_from(info)
     (unsent_bytes,) = _UNSENT_BYTES.unpack_from(info)
-    return Delivery(acked_bytes, bool(unacked or unsent_bytes))
+    return Delivery(acked_bytes, bool(unacked or unsent_bytes), received_bytes)

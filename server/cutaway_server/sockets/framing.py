@@ -17,7 +17,9 @@ from tornado.websocket import WebSocketClosedError, WebSocketProtocol13
 
 TOO_LARGE = 1009
 _MOST_BYTES = 256 << 20
-"""That are thrown away; Tornado itself closes 5 s after its close frame."""
+"""That are thrown away."""
+_DRAIN_SECONDS = 5.0
+"""As long as Tornado waits for the answer to a close frame."""
 _CHUNK_BYTES = 64 << 10
 _FINAL_TEXT = 0x81
 
@@ -48,19 +50,20 @@ class Framing(WebSocketProtocol13):
         super().close(code, reason)
 
     def _abort(self) -> None:
-        # Called once behind the close frame, and again when the time for the client's answer is over.
+        # Called behind the close frame, at once again by the loop that reads frames, whose end that is, and by a timer.
         if self._too_large and self._draining is None and self.stream is not None and not self.stream.closed():
             self.client_terminated = True  # ends the loop that reads frames
             self._draining = asyncio.create_task(self._drain(), name="drain a socket")
-        else:
+        elif self._draining is None or self._draining.done():
             super()._abort()
 
     async def _drain(self) -> None:
         left = _MOST_BYTES
         try:
-            while left > 0:
-                left -= len(await self.stream.read_bytes(_CHUNK_BYTES, partial=True))
-        except StreamClosedError:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while left > 0:
+                    left -= len(await self.stream.read_bytes(_CHUNK_BYTES, partial=True))
+        except (StreamClosedError, TimeoutError):
             pass
         finally:
             super()._abort()
