@@ -11,7 +11,7 @@ import pytest
 from cutaway_server.errors import Fault
 from cutaway_server.search.articles import refresh
 from cutaway_server.search.articles.record import Record
-from cutaway_server.search.articles.refresh import Refresher
+from cutaway_server.search.articles.refresh import Looker, Refresher
 from cutaway_server.search.articles.subscriptions import Subscriptions
 from servers import Origin, Resource
 
@@ -135,6 +135,65 @@ async def test_what_is_gone_is_not_asked_again(desk: Desk, origin: Origin) -> No
     with Record.open(desk.data_dir) as record:
         record.connection.execute("UPDATE feeds SET next_look = 0")
     assert await desk.looker.due(5) == []
+
+
+@pytest.mark.gen_test
+async def test_what_was_gone_and_is_added_again_is_followed(desk: Desk, origin: Origin) -> None:
+    url = origin.serve("feed", Resource(b"", status=410))
+    await desk.looker.look(desk.claimed(url))
+    origin.serve("feed", Resource(rss(1)))
+    assert (await desk.looker.subscribe(url)).known
+    assert not desk.followed(url).gone
+
+
+@pytest.mark.gen_test
+async def test_a_clock_that_was_ahead_keeps_no_feed_waiting(
+    desk: Desk, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = Resource(b"", status=429, headers={"Retry-After": "3600"})
+    urls = [origin.serve("good", Resource(rss(1))), origin.serve("bad", bad)]
+    year = 366 * 86_400
+    now = time.time()
+    with Record.open(desk.data_dir) as record:
+        subscriptions = Subscriptions(record)
+        good, bad_ = (subscriptions.add(url) for url in urls)
+        monkeypatch.setattr(time, "time", lambda: now + year)
+        for each in subscriptions.claim_due(2):
+            if each.id == good.id:
+                subscriptions.succeeded(good.id, seconds=1800)
+            else:
+                subscriptions.failed(bad_.id, "429", seconds=1800, rest_seconds=3600)
+        assert subscriptions.claim_due(2) == []
+        monkeypatch.setattr(time, "time", lambda: now)
+        assert {each.id for each in subscriptions.claim_due(2)} == {good.id, bad_.id}
+        assert [each.rest_seconds for each in subscriptions.all()] == [0, 0]
+
+
+@pytest.mark.gen_test
+async def test_where_a_redirect_leads_today_makes_no_new_articles(desk: Desk, origin: Origin) -> None:
+    nameless = rss(1).replace(b"<link>https://loaf.example/1</link>", b"")
+    for day in ("monday", "tuesday"):
+        url = origin.serve("feed", Resource(redirect=f"/{day}"))
+        origin.serve(day, Resource(nameless))
+        await desk.looker.look(desk.claimed(url))
+        await desk.looker.subscribe(url)
+    assert desk.titles() == ["Loaf number 1"]
+
+
+@pytest.mark.gen_test
+async def test_hostile_feeds_leave_workers_to_others(desk: Desk, origin: Origin) -> None:
+    looker = Looker(desk.door, desk.workers, desk.data_dir, minutes=30, readers=1)
+    slow = b"<rss version='2.0'><channel>" + b"<item><title>a</title></item>" * 300_000
+    urls = [origin.serve(f"slow{number}", Resource(slow)) for number in range(2)]
+    looks = [asyncio.create_task(looker.subscribe(url)) for url in urls]
+    await asyncio.to_thread(origin.wait_for, lambda: not origin.busy and len(origin.requests) == 2)
+    for _ in range(20):
+        await desk.workers.run(int, seconds=1)
+        await asyncio.sleep(0.01)
+    assert not any(look.done() for look in looks)
+    for look in looks:
+        look.cancel()
+    await asyncio.wait(looks)
 
 
 @pytest.mark.gen_test

@@ -248,8 +248,10 @@ def remove(targets: tuple[str, ...], keep_articles: bool, **given: Any) -> int:
                     terminal.line(("article ", ""), (target, "cyan"), (": removed", ""))
                     continue
             elif feed := subscriptions.find(target):
-                subscriptions.remove(feed.id)
+                # Interrupted, it leaves no articles without their feed; a server may bring some until it is removed.
                 gone = 0 if keep_articles else record.remove_feed_articles(feed.id)
+                subscriptions.remove(feed.id)
+                gone += 0 if keep_articles else record.remove_feed_articles(feed.id)
                 terminal.line(
                     (feed.title or feed.url, "bold"), (f": no longer followed, {articles_of(gone)} removed", "")
                 )

@@ -7,7 +7,6 @@ something failed. Ctrl-C ends all of it at once and gives back what was claimed;
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -99,7 +98,7 @@ async def _look_at(
     claimed: set[int] = set()
 
     async def look(subscription: Subscription) -> Look:
-        if (rest := subscription.rest_until - time.time()) > 0:
+        if rest := subscription.rest_seconds:
             return _left_alone(subscription, f"its server wants no visit for {rest / 60:.0f} min")
         # Claimed when its turn comes: a claim of a long list's end would lapse before that.
         ours = subscriptions.claim([subscription.id])
@@ -178,7 +177,8 @@ async def _looker(settings: Settings) -> AsyncIterator[Looker]:
     await door.start()
     try:
         await workers.start()
-        yield Looker(door, workers, settings.data_dir, minutes=settings.feed_minutes or _DEFAULT_MINUTES)
+        minutes = settings.feed_minutes or _DEFAULT_MINUTES
+        yield Looker(door, workers, settings.data_dir, minutes=minutes, readers=_WORKERS)
     except NurseryFailed as error:
         raise CutawayError(f"cannot start the processes that read feeds: {error}") from None
     finally:

@@ -199,7 +199,7 @@ class Record:
 
     def sample(self, count: int, chance: random.Random) -> list[int]:
         """At most `count` ids from all over the record."""
-        with told():
+        with reading(self.connection):
             last = self.connection.execute("SELECT max(id) FROM articles").fetchone()[0]
             found = set()
             for _ in range(count if last else 0):

@@ -91,17 +91,21 @@ class Looker:
         The folder of the articles.
     minutes
         Time to the next look at a feed that could be read, and, doubled each time, at one that could not.
+    readers
+        How many workers it may take at a time: a hostile feed keeps one for as long as it may.
     """
 
-    def __init__(self, door: Door, workers: Workers, data_dir: Path, *, minutes: float) -> None:
+    def __init__(self, door: Door, workers: Workers, data_dir: Path, *, minutes: float, readers: int) -> None:
         self._door = door
         self._workers = workers
         self._data_dir = data_dir
         self._seconds = max(minutes, 1.0) * 60
+        self._turn = asyncio.Semaphore(readers)
 
     async def due(self, limit: int) -> list[Subscription]:
         """Claim feeds that are due."""
-        return await self._workers.run(_claim_due, self._data_dir, limit, seconds=_READ_SECONDS)
+        async with self._turn:
+            return await self._workers.run(_claim_due, self._data_dir, limit, seconds=_READ_SECONDS)
 
     async def look(self, subscription: Subscription) -> Look:
         """Look at a feed that is followed and was claimed. What goes wrong with it is noted and told, not raised."""
@@ -160,9 +164,10 @@ class Looker:
 
     async def _run(self, job: Callable[..., Result], *args: object) -> Result:
         try:
-            return await self._workers.run(
-                job, self._data_dir, self._seconds, *args, seconds=_READ_SECONDS, cpu_seconds=_READ_CPU_SECONDS
-            )
+            async with self._turn:
+                return await self._workers.run(
+                    job, self._data_dir, self._seconds, *args, seconds=_READ_SECONDS, cpu_seconds=_READ_CPU_SECONDS
+                )
         except (OutOfTime, OutOfMemory, WorkerDied):
             raise NotAFeed("This feed cannot be read: it takes more time or memory than a feed may.") from None
 
@@ -241,27 +246,27 @@ def _failed(
 
 
 def _take(data_dir: Path, seconds: float, subscription: Subscription, document: Document) -> Look:
-    feed = read_feed(document.data, document.content_type, document.url)
+    feed = read_feed(document.data, document.content_type, document.url, subscription.url)
     if feed.elsewhere:
         raise NotAFeed("This was a feed and is a web page now.")
     with Record.open(data_dir) as record:
         subscriptions = Subscriptions(record)
-        if subscriptions.find(subscription.url) is None:  # removed meanwhile
+        if not subscriptions.follows(subscription.id):  # removed meanwhile
             return Look(url=subscription.url, title=feed.title, known=True)
         put = record.put(reversed(feed.entries), subscription.id)  # the newest come last
-        if subscriptions.find(subscription.url) is None:  # removed in between
+        if not subscriptions.follows(subscription.id):  # removed in between
             record.remove_feed_articles(subscription.id)
         _note(subscriptions, subscription.id, seconds, feed.title, document)
     return Look(url=subscription.url, title=feed.title or subscription.title, put=put, known=True)
 
 
 def _subscribe(data_dir: Path, seconds: float, url: str, document: Document) -> tuple[Look, str]:
-    feed = read_feed(document.data, document.content_type, document.url)
-    if feed.elsewhere:
-        return Look(url=url), feed.elsewhere
     with Record.open(data_dir) as record:
         subscriptions = Subscriptions(record)
         known = subscriptions.find(url)
+        feed = read_feed(document.data, document.content_type, document.url, known.url if known else url)
+        if feed.elsewhere:
+            return Look(url=url), feed.elsewhere
         subscription = known or subscriptions.add(url, feed.title)
         put = record.put(reversed(feed.entries), subscription.id)
         _note(subscriptions, subscription.id, seconds, feed.title, document)
