@@ -17,6 +17,7 @@ from typing import NoReturn, Self, TypeAlias
 
 import numpy as np
 
+from cutaway_server.errors import Fault
 from cutaway_server.search import embedding
 from cutaway_server.search.articles import index
 from cutaway_server.search.articles.index import IndexBroken, IndexWriter
@@ -102,6 +103,11 @@ class Keeper:
         shutil.rmtree(data_dir / _GONE, ignore_errors=True)
         return IndexWriter(folder, self.record.identity)
 
+    @property
+    def outdated(self) -> bool:
+        """Whether the record wants a new index, or somebody has removed a file that is kept."""
+        return self.record.renewed or self.record.replaced or self._index.removed or self._vectors.removed
+
     def follow(self) -> bool:
         """Bring the index up to the record; whether there was anything to do."""
         return _follow(self.record, self._index)
@@ -164,18 +170,19 @@ def keep(data_dir: Path) -> NoReturn:
             with keeping(data_dir, wait=True) as keeper:
                 assert keeper is not None
                 _follow_for_good(keeper)
-        except Exception:
+        except Exception as error:
             if time.monotonic() - began > longest:
                 delay = _RETRY_SECONDS[0]
-            _log.exception("the search index is not kept; next attempt in %g s", delay)
+            told = error.message if isinstance(error, Fault) else ""
+            _log.error("the search index is not kept; next attempt in %g s. %s", delay, told, exc_info=not told)
             time.sleep(delay)
             delay = min(2 * delay, longest)
 
 
 def _follow_for_good(keeper: Keeper) -> None:
-    """Until the record wants a new index."""
+    """Until a new index is wanted."""
     seen = -1
-    while not keeper.record.renewed:
+    while not keeper.outdated:
         version = keeper.record.version
         if version != seen:
             keeper.follow()
