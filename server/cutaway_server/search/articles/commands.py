@@ -166,8 +166,9 @@ def import_(file: Path, as_json: bool, **given: Any) -> int:
                     put += record.put(batch)
                     read += len(batch)
                     bar.at(rows.bytes_read, size)
-        except KeyboardInterrupt:
-            terminal.note(f"Interrupted: the first {read:,} articles are kept.", style="")
+        except (KeyboardInterrupt, Fault) as error:
+            if read or isinstance(error, KeyboardInterrupt):
+                terminal.note(f"Interrupted: the first {read:,} articles are kept.", style="")
             raise
     if complaints > _COMPLAINTS:
         terminal.complain(f"… and {complaints - _COMPLAINTS:,} more lines that are no articles")

@@ -47,6 +47,10 @@ _NICENESS = 10
 _RETRY_SECONDS = (0.5, 30.0)
 
 
+class IndexNotWritten(Fault):
+    """The index cannot be brought up to the record."""
+
+
 class Keeper:
     """Follows the record; made by :func:`keeping`, for who holds the lock.
 
@@ -166,15 +170,18 @@ def keep(data_dir: Path) -> NoReturn:
     delay, longest = _RETRY_SECONDS
     while True:
         began = time.monotonic()
+        failed = False
         try:
             with keeping(data_dir, wait=True) as keeper:
                 assert keeper is not None
                 _follow_for_good(keeper)
         except Exception as error:
+            failed = True
             if time.monotonic() - began > longest:
                 delay = _RETRY_SECONDS[0]
             told = error.message if isinstance(error, Fault) else ""
             _log.error("the search index is not kept; next attempt in %g s. %s", delay, told, exc_info=not told)
+        if failed:  # outside, where the error no longer keeps the writer, and with it the lock of the index, alive
             time.sleep(delay)
             delay = min(2 * delay, longest)
 
@@ -200,9 +207,17 @@ def catch_up(data_dir: Path, progress: Progress | None = None) -> bool:
     ------
     StoreUnusable, StoreBusy
         The record cannot be opened.
+    IndexNotWritten
+        The index cannot be written.
     """
-    with keeping(data_dir, progress) as keeper:
-        return keeper is not None
+    try:
+        with keeping(data_dir, progress) as keeper:
+            return keeper is not None
+    except (ValueError, OSError) as error:
+        raise IndexNotWritten(
+            "The articles are kept, but the search index cannot be written: is the disk full? "
+            "A server, or the next command, will try again."
+        ) from error
 
 
 def reindex(data_dir: Path, progress: Progress | None = None) -> bool:
