@@ -111,7 +111,7 @@ class Settings(BaseSettings):
         max(2, _cores()) + 1,
         ge=0,
         le=512,
-        description="worker processes for searches; one more keeps the index; 0 turns search off",
+        description="worker processes for searches, besides one for the index and one for feeds; 0 turns search off",
     )
     search_seconds: float = Field(
         30, gt=0, allow_inf_nan=False, description="longest time of a search, from its turn to its end"

@@ -151,8 +151,9 @@ async def local_search(settings: Settings, door: Door) -> AsyncIterator[tuple[Se
         return
     assert settings.work_dir is not None, "serve() has made one"
     bounds = Limits(memory_bytes=settings.worker_memory, file_bytes=_FILE_BYTES)
-    # One more, for the job that keeps the index.
-    workers = Workers(settings.search_workers + 1, preload=PRELOAD, bounds=bounds, log_level=settings.log_level)
+    # More, for the job that keeps the index, and for feeds.
+    count = settings.search_workers + 1 + bool(settings.feed_minutes)
+    workers = Workers(count, preload=PRELOAD, bounds=bounds, log_level=settings.log_level)
     generated = GeneratedImages(
         Path(settings.work_dir, "generated"), seconds=3600 * settings.image_hours, space_bytes=settings.image_space
     )
@@ -174,7 +175,7 @@ async def local_search(settings: Settings, door: Door) -> AsyncIterator[tuple[Se
         asyncio.create_task(articles.keep(), name="keep the index"),
     ]
     if settings.feed_minutes:
-        looker = Looker(door, workers, settings.data_dir, minutes=settings.feed_minutes)
+        looker = Looker(door, workers, settings.data_dir, minutes=settings.feed_minutes, readers=1)
         background.append(asyncio.create_task(Refresher(looker).run(), name="refresh feeds"))
     try:
         yield service, generated

@@ -81,7 +81,7 @@ def open_desk(io_loop: IOLoop, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
     def open_(policy: Policy, *, minutes: float = 30.0, preload: tuple[str, ...] = PRELOAD) -> Desk:
         door, workers = Door(policy, connect_seconds=1), Workers(2, preload=preload)
         data_dir = tmp_path / "data"
-        desk = Desk(door, workers, data_dir, Looker(door, workers, data_dir, minutes=minutes))
+        desk = Desk(door, workers, data_dir, Looker(door, workers, data_dir, minutes=minutes, readers=2))
         opened.append(desk)
         io_loop.run_sync(door.start)
         io_loop.run_sync(workers.start)

@@ -231,6 +231,18 @@ def test_nothing_is_opened_or_fetched(tmp_path: Path, monkeypatch: pytest.Monkey
             read(body)
 
 
+def test_articles_that_link_to_one_page_are_told_apart() -> None:
+    item = "<item><title>Version {n}</title><link>https://x.example/changes{anchor}</link><guid>{n}</guid></item>"
+    for anchor in ("", "#v{n}"):
+        items = [item.format(n=n, anchor=anchor.format(n=n)) for n in (3, 2, 1)]
+        entries = read(RSS.format(items="".join(items)))
+        assert [each.title for each in entries] == ["Version 3", "Version 2", "Version 1"]
+        assert {each.url.partition("#")[0] for each in entries} == {"https://x.example/changes"}
+        assert [each.key for each in read(RSS.format(items="".join(items[1:])))] == [each.key for each in entries[1:]]
+    # One that was sent again is one.
+    assert len(read(RSS.format(items=2 * item.format(n=1, anchor="")))) == 1
+
+
 def test_a_hundred_thousand_articles_are_bounded() -> None:
     items = "".join(f"<item><title>{n}</title><link>http://x.org/{n}</link></item>" for n in range(100_000))
     began = time.monotonic()

@@ -11,9 +11,9 @@ import pytest
 from cutaway_server.errors import Fault
 from cutaway_server.search.articles import refresh
 from cutaway_server.search.articles.record import Record
-from cutaway_server.search.articles.refresh import Refresher
+from cutaway_server.search.articles.refresh import Looker, Refresher
 from cutaway_server.search.articles.subscriptions import Subscriptions
-from servers import Origin, Resource
+from servers import Canary, Origin, Resource
 
 from .conftest import Desk, rss
 
@@ -138,6 +138,65 @@ async def test_what_is_gone_is_not_asked_again(desk: Desk, origin: Origin) -> No
 
 
 @pytest.mark.gen_test
+async def test_what_was_gone_and_is_added_again_is_followed(desk: Desk, origin: Origin) -> None:
+    url = origin.serve("feed", Resource(b"", status=410))
+    await desk.looker.look(desk.claimed(url))
+    origin.serve("feed", Resource(rss(1)))
+    assert (await desk.looker.subscribe(url)).known
+    assert not desk.followed(url).gone
+
+
+@pytest.mark.gen_test
+async def test_a_clock_that_was_ahead_keeps_no_feed_waiting(
+    desk: Desk, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = Resource(b"", status=429, headers={"Retry-After": "3600"})
+    urls = [origin.serve("good", Resource(rss(1))), origin.serve("bad", bad)]
+    year = 366 * 86_400
+    now = time.time()
+    with Record.open(desk.data_dir) as record:
+        subscriptions = Subscriptions(record)
+        good, bad_ = (subscriptions.add(url) for url in urls)
+        monkeypatch.setattr(time, "time", lambda: now + year)
+        for each in subscriptions.claim_due(2):
+            if each.id == good.id:
+                subscriptions.succeeded(good.id, seconds=1800)
+            else:
+                subscriptions.failed(bad_.id, "429", seconds=1800, rest_seconds=3600)
+        assert subscriptions.claim_due(2) == []
+        monkeypatch.setattr(time, "time", lambda: now)
+        assert {each.id for each in subscriptions.claim_due(2)} == {good.id, bad_.id}
+        assert [each.rest_seconds for each in subscriptions.all()] == [0, 0]
+
+
+@pytest.mark.gen_test
+async def test_where_a_redirect_leads_today_makes_no_new_articles(desk: Desk, origin: Origin) -> None:
+    nameless = rss(1).replace(b"<link>https://loaf.example/1</link>", b"")
+    for day in ("monday", "tuesday"):
+        url = origin.serve("feed", Resource(redirect=f"/{day}"))
+        origin.serve(day, Resource(nameless))
+        await desk.looker.look(desk.claimed(url))
+        await desk.looker.subscribe(url)
+    assert desk.titles() == ["Loaf number 1"]
+
+
+@pytest.mark.gen_test
+async def test_hostile_feeds_leave_workers_to_others(desk: Desk, origin: Origin) -> None:
+    looker = Looker(desk.door, desk.workers, desk.data_dir, minutes=30, readers=1)
+    slow = b"<rss version='2.0'><channel>" + b"<item><title>a</title></item>" * 300_000
+    urls = [origin.serve(f"slow{number}", Resource(slow)) for number in range(2)]
+    looks = [asyncio.create_task(looker.subscribe(url)) for url in urls]
+    await asyncio.to_thread(origin.wait_for, lambda: not origin.busy and len(origin.requests) == 2)
+    for _ in range(20):
+        await desk.workers.run(int, seconds=1)
+        await asyncio.sleep(0.01)
+    assert not any(look.done() for look in looks)
+    for look in looks:
+        look.cancel()
+    await asyncio.wait(looks)
+
+
+@pytest.mark.gen_test
 async def test_a_feed_that_became_a_page_keeps_its_articles(desk: Desk, origin: Origin) -> None:
     url = origin.serve("feed", Resource(rss(1)))
     await desk.looker.subscribe(url)
@@ -152,6 +211,15 @@ async def test_a_private_address_names_the_flag(sealed: Desk, origin: Origin) ->
     with pytest.raises(Fault, match=f"--allow-address 127.0.0.1:{origin.port}"):
         await sealed.looker.subscribe(origin.serve("feed", Resource(rss(1))))
     assert origin.requests == []
+
+
+@pytest.mark.gen_test
+async def test_a_feed_may_not_lead_inside(desk: Desk, origin: Origin) -> None:
+    with Canary() as canary:
+        url = origin.serve("feed", Resource(redirect=f"http://127.0.0.1:{canary.port}/"))
+        with pytest.raises(Fault, match="redirects to an address that is not public"):
+            await desk.looker.subscribe(url)
+        assert not canary.contacts
 
 
 @pytest.mark.gen_test
@@ -227,6 +295,23 @@ async def test_the_refresher_stops_at_once(desk: Desk, origin: Origin, monkeypat
     task.cancel()
     await asyncio.wait([task])
     assert time.monotonic() - began < 0.1
+
+
+@pytest.mark.gen_test
+async def test_a_feed_that_is_removed_while_it_is_added_leaves_nothing_behind(desk: Desk, origin: Origin) -> None:
+    url = origin.serve("feed", Resource(rss(1)))
+    await desk.looker.subscribe(url)
+    origin.serve("feed", Resource(rss(*range(2, 2000))))
+    asked = len(origin.requests)
+    adding = asyncio.create_task(desk.looker.subscribe(url))
+    await asyncio.to_thread(origin.wait_for, lambda: len(origin.requests) > asked and not origin.busy)
+    await asyncio.sleep(0.2)  # it is being read
+    with Record.open(desk.data_dir) as record:
+        (feed,) = Subscriptions(record).all()
+        Subscriptions(record).remove(feed.id)
+        record.remove_feed_articles(feed.id)
+        look = await adding
+        assert record.count() == record.count(desk.followed(url).id) == look.put.added == 1998
 
 
 @pytest.mark.gen_test

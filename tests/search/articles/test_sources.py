@@ -235,6 +235,14 @@ async def test_a_story_of_hacker_news(hacker_news: HackerNews, origin: Origin) -
 
 
 @pytest.mark.gen_test
+async def test_numbers_that_cannot_be_are_bounded(hacker_news: HackerNews, origin: Origin) -> None:
+    answer = {"hits": [{"objectID": "1", "title": "A", "points": 10**30, "num_comments": -5}]}
+    origin.serve(STORY, Resource(json.dumps(answer).encode()))
+    (found,) = await hacker_news.find(Wanted(text="a"))
+    assert (found.article.likes, found.article.comments) == (2**31 - 1, 0)
+
+
+@pytest.mark.gen_test
 async def test_what_hacker_news_is_asked(hacker_news: HackerNews, origin: Origin) -> None:
     origin.serve(STORY, Resource(stories()))
     await hacker_news.find(Wanted(limit=5))

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import io
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import feedparser
 
 from cutaway_server.search.articles import jsonfeed
-from cutaway_server.search.articles.canonical import web_url
+from cutaway_server.search.articles.canonical import canonical_url, web_url
 from cutaway_server.search.articles.dates import from_struct, read_date
 from cutaway_server.search.articles.entry import Entry
 from cutaway_server.search.articles.opml import looks_like_opml
@@ -60,7 +62,7 @@ class Feed:
     elsewhere: str = ""
 
 
-def read_feed(data: bytes, content_type: str, url: str) -> Feed:
+def read_feed(data: bytes, content_type: str, url: str, name: str = "") -> Feed:
     """Read a feed.
 
     Parameters
@@ -71,6 +73,8 @@ def read_feed(data: bytes, content_type: str, url: str) -> Feed:
         As the server said, with parameters; may be wrong or ``""``.
     url
         Where it was fetched, after redirects.
+    name
+        The URL that it is known by, when that is another: where a redirect leads may change from day to day.
 
     Raises
     ------
@@ -81,22 +85,26 @@ def read_feed(data: bytes, content_type: str, url: str) -> Feed:
         raise NotAFeed("There is nothing at this address: the answer is empty.")
     if jsonfeed.looks_like_json(data):
         title, pieces = jsonfeed.read(data, content_type, url)
-        return Feed(title=title, entries=_entries(pieces, url))
+        return Feed(title=title, entries=_entries(pieces, name or url))
     parsed = _parse(data, content_type, url)
     if not parsed.entries and not parsed.version:
         return Feed(elsewhere=_named_feed(data, url))
     title = _text(parsed.feed, "title")
-    return Feed(title=title, entries=_entries(_pieces(parsed, url), url))
+    return Feed(title=title, entries=_entries(_pieces(parsed, url), name or url))
 
 
-def _entries(pieces: Iterable[Piece], url: str) -> tuple[Entry, ...]:
+def _entries(pieces: Iterable[Piece], origin: str) -> tuple[Entry, ...]:
+    """Each article once: of two with one key the first counts."""
+    listed = [(canonical_url(piece.url), piece) for piece in islice(pieces, MAX_ENTRIES)]
+    leads: defaultdict[str, set[str]] = defaultdict(set)
+    for name, piece in listed:
+        leads[name].add(piece.lead)
     entries: dict[str, Entry] = {}
-    for piece in pieces:
-        entry = piece.entry(url)
-        if entry is not None:
+    for name, piece in listed:
+        # Several articles may link to one page, a change log or the site of a show: then it names none of them.
+        own = piece if len(leads[name]) == 1 else replace(piece, key=piece.name(origin))
+        if (entry := own.entry(origin)) is not None:
             entries.setdefault(entry.key, entry)
-        if len(entries) == MAX_ENTRIES:
-            break
     return tuple(entries.values())
 
 

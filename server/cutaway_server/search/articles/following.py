@@ -7,7 +7,6 @@ something failed. Ctrl-C ends all of it at once and gives back what was claimed;
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +16,7 @@ from cutaway.errors import CutawayError, InvalidRequest
 from cutaway_server.errors import Fault
 from cutaway_server.fetch.door import Door
 from cutaway_server.fetch.guard import Policy
+from cutaway_server.fetch.urls import check_url
 from cutaway_server.search.articles.canonical import canonical_url, web_url
 from cutaway_server.search.articles.opml import MAX_BYTES, Outline, looks_like_opml, read_opml
 from cutaway_server.search.articles.record import Record
@@ -56,10 +56,20 @@ def read_lists(sources: Sequence[str]) -> tuple[list[str], list[Outline]]:
             except Fault as fault:
                 raise CutawayError(f"{source}: {fault.message}") from None
         else:
+            if "://" in source:
+                _check(source)
             guess = f"https://{source}"
             hint = f": do you mean {guess}?" if "." in source and "://" not in source and web_url(guess) else ""
             raise InvalidRequest(f"{source} is neither an http(s) URL nor a file{hint}")
     return urls, outlines
+
+
+def _check(url: str) -> None:
+    """Tell what is wrong with a URL."""
+    try:
+        check_url(url)
+    except Fault as fault:
+        raise InvalidRequest(f"{url}: {fault.message}") from None
 
 
 async def add_all(settings: Settings, urls: Sequence[str], outlines: Sequence[Outline], terminal: Terminal) -> bool:
@@ -99,7 +109,7 @@ async def _look_at(
     claimed: set[int] = set()
 
     async def look(subscription: Subscription) -> Look:
-        if (rest := subscription.rest_until - time.time()) > 0:
+        if rest := subscription.rest_seconds:
             return _left_alone(subscription, f"its server wants no visit for {rest / 60:.0f} min")
         # Claimed when its turn comes: a claim of a long list's end would lapse before that.
         ours = subscriptions.claim([subscription.id])
@@ -178,7 +188,8 @@ async def _looker(settings: Settings) -> AsyncIterator[Looker]:
     await door.start()
     try:
         await workers.start()
-        yield Looker(door, workers, settings.data_dir, minutes=settings.feed_minutes or _DEFAULT_MINUTES)
+        minutes = settings.feed_minutes or _DEFAULT_MINUTES
+        yield Looker(door, workers, settings.data_dir, minutes=minutes, readers=_WORKERS)
     except NurseryFailed as error:
         raise CutawayError(f"cannot start the processes that read feeds: {error}") from None
     finally:

@@ -15,6 +15,7 @@ from cutaway_server.search.articles.canonical import web_url
 from cutaway_server.search.articles.dates import plausible, read_date
 from cutaway_server.search.articles.entry import Found, Wanted
 from cutaway_server.search.articles.hits import Hit, NoAnswer, ask_service
+from cutaway_server.search.articles.piece import count
 from cutaway_server.search.articles.prose import plain, plain_line
 from cutaway_server.search.articles.source import ArticleSource
 from cutaway_server.work.pool import Workers
@@ -116,8 +117,8 @@ def read_stories(data: bytes) -> list[Hit]:
                 published=plausible(story.created_at_i) or read_date(story.created_at),
                 description=plain(story.story_text or ""),
                 url=url,
-                comments=max(story.num_comments or 0, 0),
-                likes=max(story.points or 0, 0),
+                comments=count(story.num_comments),
+                likes=count(story.points),
                 has_video=title.endswith("[video]"),
             )
         )

@@ -39,6 +39,16 @@ class Piece:
     has_video: bool = False
     key: str = ""
 
+    @property
+    def lead(self) -> str:
+        """Its title, or what stands in for one."""
+        return self.title or one_line(cut(self.description, _LEAD_CHARACTERS))
+
+    def name(self, origin: str) -> str:
+        """The key of an article whose URL does not tell it from others; `origin` as for :meth:`entry`."""
+        named = self.id or f"{self.lead}\0{self.author}\0{self.published}"
+        return f"id:{short_hash(canonical_url(origin) or origin, named)}"
+
     def entry(self, origin: str) -> Entry | None:
         """The article; None without a title and a text.
 
@@ -47,12 +57,11 @@ class Piece:
         origin
             The feed or file that it is from, without which an id means nothing.
         """
-        title = self.title or one_line(cut(self.description, _LEAD_CHARACTERS))
+        title = self.lead
         if not title:
             return None
-        named = self.id or f"{title}\0{self.author}\0{self.published}"
         return Entry(
-            key=self.key or canonical_url(self.url) or f"id:{short_hash(canonical_url(origin) or origin, named)}",
+            key=self.key or canonical_url(self.url) or self.name(origin),
             title=title,
             author=self.author,
             published=self.published,

@@ -19,11 +19,11 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from cutaway_server.errors import Fault
-from cutaway_server.fetch.document import Document, ask
+from cutaway_server.fetch.document import Document, RedirectRefused, ask
 from cutaway_server.fetch.door import Door
 from cutaway_server.fetch.guard import AddressRefused
 from cutaway_server.fetch.urls import check_url, mask_url
-from cutaway_server.search.articles.feeds import NotAFeed, read_feed
+from cutaway_server.search.articles.feeds import Feed, NotAFeed, read_feed
 from cutaway_server.search.articles.record import Put, Record
 from cutaway_server.search.articles.subscriptions import Subscription, Subscriptions
 from cutaway_server.work.pool import OutOfMemory, OutOfTime, WorkerDied, Workers, WorkersClosed
@@ -91,17 +91,21 @@ class Looker:
         The folder of the articles.
     minutes
         Time to the next look at a feed that could be read, and, doubled each time, at one that could not.
+    readers
+        How many workers it may take at a time: a hostile feed keeps one for as long as it may.
     """
 
-    def __init__(self, door: Door, workers: Workers, data_dir: Path, *, minutes: float) -> None:
+    def __init__(self, door: Door, workers: Workers, data_dir: Path, *, minutes: float, readers: int) -> None:
         self._door = door
         self._workers = workers
         self._data_dir = data_dir
         self._seconds = max(minutes, 1.0) * 60
+        self._turn = asyncio.Semaphore(readers)
 
     async def due(self, limit: int) -> list[Subscription]:
         """Claim feeds that are due."""
-        return await self._workers.run(_claim_due, self._data_dir, limit, seconds=_READ_SECONDS)
+        async with self._turn:
+            return await self._workers.run(_claim_due, self._data_dir, limit, seconds=_READ_SECONDS)
 
     async def look(self, subscription: Subscription) -> Look:
         """Look at a feed that is followed and was claimed. What goes wrong with it is noted and told, not raised."""
@@ -153,6 +157,8 @@ class Looker:
             return await ask(
                 self._door, url, max_bytes=MAX_BYTES, seconds=_FETCH_SECONDS, fields=fields, whose="The feed's server"
             )
+        except RedirectRefused:
+            raise
         except AddressRefused:
             raise AddressRefused(
                 f"The feed is not at a public address. Allow it with {_allowing(url)}, here and for the server."
@@ -160,9 +166,10 @@ class Looker:
 
     async def _run(self, job: Callable[..., Result], *args: object) -> Result:
         try:
-            return await self._workers.run(
-                job, self._data_dir, self._seconds, *args, seconds=_READ_SECONDS, cpu_seconds=_READ_CPU_SECONDS
-            )
+            async with self._turn:
+                return await self._workers.run(
+                    job, self._data_dir, self._seconds, *args, seconds=_READ_SECONDS, cpu_seconds=_READ_CPU_SECONDS
+                )
         except (OutOfTime, OutOfMemory, WorkerDied):
             raise NotAFeed("This feed cannot be read: it takes more time or memory than a feed may.") from None
 
@@ -241,31 +248,39 @@ def _failed(
 
 
 def _take(data_dir: Path, seconds: float, subscription: Subscription, document: Document) -> Look:
-    feed = read_feed(document.data, document.content_type, document.url)
+    feed = read_feed(document.data, document.content_type, document.url, subscription.url)
     if feed.elsewhere:
         raise NotAFeed("This was a feed and is a web page now.")
     with Record.open(data_dir) as record:
         subscriptions = Subscriptions(record)
-        if subscriptions.find(subscription.url) is None:  # removed meanwhile
-            return Look(url=subscription.url, title=feed.title, known=True)
-        put = record.put(reversed(feed.entries), subscription.id)  # the newest come last
-        if subscriptions.find(subscription.url) is None:  # removed in between
-            record.remove_feed_articles(subscription.id)
+        put = _put(record, subscriptions, subscription.id, feed)
         _note(subscriptions, subscription.id, seconds, feed.title, document)
     return Look(url=subscription.url, title=feed.title or subscription.title, put=put, known=True)
 
 
 def _subscribe(data_dir: Path, seconds: float, url: str, document: Document) -> tuple[Look, str]:
-    feed = read_feed(document.data, document.content_type, document.url)
-    if feed.elsewhere:
-        return Look(url=url), feed.elsewhere
     with Record.open(data_dir) as record:
         subscriptions = Subscriptions(record)
         known = subscriptions.find(url)
-        subscription = known or subscriptions.add(url, feed.title)
-        put = record.put(reversed(feed.entries), subscription.id)
+        feed = read_feed(document.data, document.content_type, document.url, known.url if known else url)
+        if feed.elsewhere:
+            return Look(url=url), feed.elsewhere
+        # Reading takes seconds, in which another program may have removed it.
+        subscription = known if known and subscriptions.follows(known.id) else subscriptions.add(url, feed.title)
+        put = _put(record, subscriptions, subscription.id, feed)
         _note(subscriptions, subscription.id, seconds, feed.title, document)
     return Look(url=subscription.url, title=feed.title, put=put, known=known is not None), ""
+
+
+def _put(record: Record, subscriptions: Subscriptions, id_: int, feed: Feed) -> Put:
+    """Keep what a feed holds as long as it is followed."""
+    if not subscriptions.follows(id_):
+        return NOTHING
+    put = record.put(reversed(feed.entries), id_)  # the newest come last
+    if not subscriptions.follows(id_):  # removed in between
+        record.remove_feed_articles(id_)
+        return NOTHING
+    return put
 
 
 def _note(subscriptions: Subscriptions, id_: int, seconds: float, title: str, document: Document) -> None:

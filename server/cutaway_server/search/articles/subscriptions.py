@@ -17,11 +17,17 @@ from cutaway_server.search.articles.canonical import canonical_url
 from cutaway_server.search.articles.database import reading, writing
 from cutaway_server.search.articles.record import Record
 
-CLAIM_SECONDS = 180.0
+CLAIM_SECONDS = 300.0
 """Longer than the longest look."""
 _LONGEST_SECONDS = 86_400.0
+_LONGEST_REST_SECONDS = 7 * 86_400.0
 _JITTER = 0.1
 """So that feeds which were added together do not stay together."""
+
+# Farther ahead than ever is noted lies only what was noted while the clock was wrong.
+_FREE = f"claimed_until NOT BETWEEN :now AND :now + {CLAIM_SECONDS}"
+_DUE = f"""WHERE NOT gone AND {_FREE} AND rest_until NOT BETWEEN :now AND :now + {_LONGEST_REST_SECONDS}
+    AND (next_look <= :now OR iif(failures, next_look > :now + {(1 + _JITTER) * _LONGEST_SECONDS}, looked > :now))"""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS feeds (
@@ -79,6 +85,12 @@ class Subscription:
         """The URL to ask."""
         return self.location or self.url
 
+    @property
+    def rest_seconds(self) -> float:
+        """How long its server still does not want to be asked."""
+        left = self.rest_until - time.time()
+        return left if 0 < left <= _LONGEST_REST_SECONDS else 0.0
+
 
 _COLUMNS = ", ".join(field.name for field in fields(Subscription))
 
@@ -111,9 +123,13 @@ class Subscriptions:
     def find(self, url: str) -> Subscription | None:
         """The subscription to a URL, however it is written, or to what has moved there."""
         name = canonical_url(url) or url
-        return next((each for each in self._select("WHERE name = ?", name)), None) or next(
+        return next((each for each in self._select("WHERE name = :name", name=name)), None) or next(
             (each for each in self.all() if each.location and canonical_url(each.location) == name), None
         )
+
+    def follows(self, id_: int) -> bool:
+        """Whether a subscription has not been removed."""
+        return bool(self._select("WHERE id = :id", id=id_))
 
     def all(self) -> list[Subscription]:
         """Every feed, in the order in which they were added."""
@@ -127,16 +143,14 @@ class Subscriptions:
     def claim_due(self, limit: int) -> list[Subscription]:
         """Take over feeds that are due, those that wait longest first."""
         now = time.time()
-        if not self._select("WHERE NOT gone AND max(next_look, rest_until, claimed_until) <= ? LIMIT 1", now):
+        if not self._select(f"{_DUE} LIMIT 1", now=now):
             return []  # the usual case: nothing is written, nobody is kept waiting
-        return self._claim(
-            "WHERE NOT gone AND max(next_look, rest_until, claimed_until) <= ? ORDER BY next_look LIMIT ?", now, limit
-        )
+        return self._claim(f"{_DUE} ORDER BY next_look LIMIT :limit", now=now, limit=limit)
 
     def claim(self, ids: Iterable[int]) -> list[Subscription]:
         """Take over certain feeds, due or not; without those that another program is looking at."""
         now = time.time()
-        return [each for id_ in ids for each in self._claim("WHERE id = ? AND claimed_until <= ?", id_, now)]
+        return [each for id_ in ids for each in self._claim(f"WHERE id = :id AND {_FREE}", now=now, id=id_)]
 
     def release(self, ids: Iterable[int]) -> None:
         """Give back feeds that were claimed and not looked at."""
@@ -150,7 +164,7 @@ class Subscriptions:
         now = time.time()
         self._note(
             "title = iif(? = '', title, ?), etag = ?, last_modified = ?, location = iif(? = '', location, ?),"
-            " looked = ?, next_look = ?, rest_until = 0, failures = 0, error = ''",
+            " looked = ?, next_look = ?, rest_until = 0, failures = 0, error = '', gone = 0",
             (title, title, etag, last_modified, moved, moved, now, now + seconds * _jitter()),
             id_,
         )
@@ -170,13 +184,15 @@ class Subscriptions:
         with writing(self._connection):
             self._connection.execute(f"UPDATE feeds SET {what}, claimed_until = 0 WHERE id = ?", (*values, id_))
 
-    def _claim(self, which: str, *given: object) -> list[Subscription]:
+    def _claim(self, which: str, **given: float) -> list[Subscription]:
         with writing(self._connection):
-            sql = f"UPDATE feeds SET claimed_until = ? WHERE id IN (SELECT id FROM feeds {which}) RETURNING {_COLUMNS}"
-            rows = self._connection.execute(sql, (time.time() + CLAIM_SECONDS, *given)).fetchall()
+            until = f":now + {CLAIM_SECONDS}"
+            chosen = f"id IN (SELECT id FROM feeds {which})"
+            sql = f"UPDATE feeds SET claimed_until = {until} WHERE {chosen} RETURNING {_COLUMNS}"
+            rows = self._connection.execute(sql, given).fetchall()
         return [_subscription(row) for row in rows]
 
-    def _select(self, which: str, *given: object) -> list[Subscription]:
+    def _select(self, which: str, **given: object) -> list[Subscription]:
         with reading(self._connection):
             rows = self._connection.execute(f"SELECT {_COLUMNS} FROM feeds {which}", given).fetchall()
         return [_subscription(row) for row in rows]
