@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cutaway_server.search.articles import library as library_room
+from cutaway_server.search.articles.dates import iso_date
 from cutaway_server.search.articles.entry import Wanted
 from cutaway_server.search.articles.keeper import catch_up
-from cutaway_server.search.articles.library import Library, beginning, iso_date
+from cutaway_server.search.articles.library import Library
 from cutaway_server.search.articles.record import Record
 from search.articles.stores import entry, index, put, search, titles
 
@@ -303,15 +303,3 @@ def test_a_removed_folder_of_the_index_is_no_fault(zoo: Path) -> None:
 )
 def test_dates(published: int | None, text: str) -> None:
     assert iso_date(published) == text
-
-
-@given(text=st.text(st.sampled_from("ab c\n"), max_size=60), most=st.integers(4, 40))
-def test_beginnings(text: str, most: int) -> None:
-    cut = beginning(text, most)
-    assert len(cut) <= most
-    if len(text) <= most:
-        assert cut == text
-    else:
-        assert cut.endswith("…")
-        assert text.startswith(cut[:-1])
-    assert library_room.MAX_SENT == 1000

@@ -10,9 +10,10 @@ import calendar
 import re
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = calendar.timegm((1400, 1, 1, 0, 0, 0))
 _AHEAD_SECONDS = 2 * 86400
 """Clocks and time zones are wrong by a day at times; what is farther ahead would stay the newest for ever."""
@@ -64,8 +65,11 @@ def read_date(value: object) -> int | None:
 
 
 def iso_date(seconds: int | None) -> str:
-    """``2026-03-01T12:00:00Z``; ``""`` for None."""
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """``2026-03-01T12:00:00Z``; ``""`` for None and for what no calendar has."""
+    try:
+        return "" if seconds is None else (_EPOCH + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return ""
 
 
 def _number(value: float) -> int | None:

@@ -13,10 +13,11 @@ import msgspec
 from cutaway_server.fetch.door import Door
 from cutaway_server.search.articles.canonical import web_url
 from cutaway_server.search.articles.dates import plausible, read_date
-from cutaway_server.search.articles.entry import Found, Wanted
-from cutaway_server.search.articles.hits import Hit, NoAnswer, ask_service
+from cutaway_server.search.articles.entry import Entry, Found, Wanted
+from cutaway_server.search.articles.found import found
+from cutaway_server.search.articles.hits import ask_service, each_of
 from cutaway_server.search.articles.piece import count
-from cutaway_server.search.articles.prose import plain, plain_line
+from cutaway_server.search.articles.prose import is_player, plain, plain_line
 from cutaway_server.search.articles.source import ArticleSource
 from cutaway_server.work.pool import Workers
 
@@ -50,8 +51,8 @@ class HackerNews(ArticleSource):
     async def find(self, wanted: Wanted) -> Sequence[Found]:
         """Stories; see :class:`~.source.ArticleSource`."""
         url = f"{self._base}/api/v1/search?{urlencode(_question(wanted))}"
-        hits = await ask_service(self._door, self._workers, url, read_stories, self.name)
-        return [hit.found() for hit in hits[: wanted.limit]]
+        stories = await ask_service(self._door, self._workers, url, read_stories, self.name)
+        return stories[: wanted.limit]
 
 
 def _question(wanted: Wanted) -> dict[str, str | int]:
@@ -82,11 +83,7 @@ class _Story(msgspec.Struct):
     story_text: str | None = None
 
 
-class _Answer(msgspec.Struct):
-    hits: list[msgspec.Raw]
-
-
-def read_stories(data: bytes) -> list[Hit]:
+def read_stories(data: bytes) -> list[Found]:
     """The stories of an answer; those that make no sense are left out. Runs in a worker.
 
     Raises
@@ -94,32 +91,23 @@ def read_stories(data: bytes) -> list[Hit]:
     NoAnswer
         It is none.
     """
-    try:
-        answer = msgspec.json.decode(data, type=_Answer)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise NoAnswer("The Hacker News search answered something that is not its JSON.") from None
-    hits: list[Hit] = []
-    for each in answer.hits:
-        try:
-            story = msgspec.json.decode(each, type=_Story)
-        except (msgspec.DecodeError, RecursionError):
-            continue
+    stories: list[Found] = []
+    for story in each_of(data, "hits", _Story, "The Hacker News search"):
         number = str(story.objectID)
         title = plain_line(story.title or story.story_title or "")
         if not title or not number.isalnum() or len(number) > 20:
             continue
         url = web_url(story.url or story.story_url or "") or f"{_ITEM}{number}"
-        hits.append(
-            Hit(
-                id=f"hn-{number}",
-                title=title.removesuffix(" [video]"),
-                author=plain_line(story.author or "", 120),
-                published=plausible(story.created_at_i) or read_date(story.created_at),
-                description=plain(story.story_text or ""),
-                url=url,
-                comments=count(story.num_comments),
-                likes=count(story.points),
-                has_video=title.endswith("[video]"),
-            )
+        entry = Entry(
+            key=url,
+            title=title.removesuffix(" [video]"),
+            author=plain_line(story.author or "", 120),
+            published=plausible(story.created_at_i) or read_date(story.created_at),
+            description=plain(story.story_text or ""),
+            url=url,
+            comments=count(story.num_comments),
+            likes=count(story.points),
+            has_video=title.endswith("[video]") or is_player(url),
         )
-    return hits
+        stories.append(found(f"hn-{number}", entry))
+    return stories

@@ -6,73 +6,58 @@ two megabytes; its answer is read in a worker, and its texts are plain and bound
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
+from typing import TypeVar
 
-from cutaway import protocol
+import msgspec
+
 from cutaway_server.errors import Fault
 from cutaway_server.fetch.document import ask
 from cutaway_server.fetch.door import Door
 from cutaway_server.fetch.guard import AddressRefused
-from cutaway_server.search.articles.dates import iso_date
 from cutaway_server.search.articles.entry import Found
-from cutaway_server.search.articles.prose import cut, is_player
 from cutaway_server.work.pool import OutOfMemory, OutOfTime, WorkerDied, Workers
+
+T = TypeVar("T")
 
 MAX_BYTES = 2 << 20
 SECONDS = 4.5
 """A search waits no longer for one of its sources."""
 _READ_SECONDS = 1.0
-_SENT_CHARACTERS = 1_000
 
 
 class NoAnswer(Fault):
     """A service cannot be asked, or what it answers is no answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """An article that a service names; all texts plain, all addresses checked."""
+def each_of(data: bytes, list_name: str, kind: type[T], whose: str) -> Iterator[T]:
+    """The entries of the list in a JSON object; those that are not of their kind are left out.
 
-    id: str
-    title: str
-    author: str = ""
-    published: int | None = None
-    description: str = ""
-    image: str = ""
-    url: str = ""
-    comments: int = 0
-    likes: int = 0
-    has_video: bool = False
-
-    def found(self) -> Found:
-        """The article as it is sent."""
-        article = protocol.Article(
-            id=self.id,
-            title=self.title,
-            author=self.author,
-            date=iso_date(self.published),
-            type="article" if self.description or self.image else "simple",
-            description=cut(self.description, _SENT_CHARACTERS),
-            image=self.image,
-            comments=self.comments,
-            likes=self.likes,
-            emojis=(),
-            has_video=self.has_video or is_player(self.url),
-            url=self.url,
-        )
-        return Found(article=article, text=self.description)
+    Raises
+    ------
+    NoAnswer
+        There is no such list.
+    """
+    try:
+        answer = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        entries = msgspec.json.decode(answer.get(list_name, b""), type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise NoAnswer(f"{whose} answered something that is not its JSON.") from None
+    for each in entries:
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            yield msgspec.json.decode(each, type=kind)
 
 
 async def ask_service(
     door: Door,
     workers: Workers,
     url: str,
-    read: Callable[[bytes], list[Hit]],
+    read: Callable[[bytes], list[Found]],
     name: str,
     statuses: Mapping[int, str] | None = None,
-) -> list[Hit]:
+) -> list[Found]:
     """Ask a service; cancelling ends it within milliseconds.
 
     Parameters

@@ -7,18 +7,17 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cutaway.protocol import Article
 from cutaway_server.search import embedding
 from cutaway_server.search.articles import ranking
 from cutaway_server.search.articles.duplicates import distinct
 from cutaway_server.search.articles.entry import Found, Wanted
+from cutaway_server.search.articles.found import found
 from cutaway_server.search.articles.index import Index
 from cutaway_server.search.articles.record import Record, Stored
 from cutaway_server.search.articles.terms import terms
@@ -32,11 +31,8 @@ SURPRISING = 4
 """Best articles, times as many as wanted, from which surprises around an interest are picked."""
 MAX_QUESTION = embedding.MAX_CHARACTERS
 """Characters of a question that are looked at."""
-MAX_SENT = 1000
-"""Characters of a description that are sent to a client."""
 _FIRST_INDEX_SECONDS = 1.0
 """Wait for the first index of a new folder."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Library:
@@ -136,42 +132,4 @@ class Library:
 
 
 def _found(articles: Iterable[Stored], limit: int) -> list[Found]:
-    return [
-        Found(article=_article(each), text=each.entry.description, phrases=each.phrases)
-        for each in islice(articles, limit)
-    ]
-
-
-def _article(stored: Stored) -> Article:
-    entry = stored.entry
-    return Article(
-        id=str(stored.id),
-        title=entry.title,
-        author=entry.author,
-        date=iso_date(entry.published),
-        type="article" if entry.description or entry.image else "simple",
-        description=beginning(entry.description),
-        image=entry.image,
-        comments=entry.comments,
-        likes=entry.likes,
-        emojis=entry.emojis,
-        has_video=entry.has_video,
-        url=entry.url or None,
-    )
-
-
-def iso_date(published: int | None) -> str:
-    """Seconds since 1970 as ISO 8601 in UTC, ``""`` for none and for what no calendar has."""
-    try:
-        return "" if published is None else (_EPOCH + timedelta(seconds=published)).isoformat().replace("+00:00", "Z")
-    except OverflowError:
-        return ""
-
-
-def beginning(text: str, most: int = MAX_SENT) -> str:
-    """At most so many characters of a text, cut between words, with an ellipsis."""
-    if len(text) <= most:
-        return text
-    cut = text[: most - 1]
-    words = cut.rpartition(" ")[0] if " " in cut[most // 2 :] and text[most - 1] != " " else cut
-    return f"{words.rstrip()}…"
+    return [found(str(each.id), each.entry, each.phrases) for each in islice(articles, limit)]

@@ -15,9 +15,10 @@ import msgspec
 from cutaway_server.fetch.door import Door
 from cutaway_server.search.articles.canonical import canonical_url, short_hash, web_url
 from cutaway_server.search.articles.dates import read_date
-from cutaway_server.search.articles.entry import Found, Wanted
-from cutaway_server.search.articles.hits import Hit, NoAnswer, ask_service
-from cutaway_server.search.articles.prose import plain, plain_line
+from cutaway_server.search.articles.entry import Entry, Found, Wanted
+from cutaway_server.search.articles.found import found
+from cutaway_server.search.articles.hits import ask_service, each_of
+from cutaway_server.search.articles.prose import is_player, plain, plain_line
 from cutaway_server.search.articles.source import ArticleSource
 from cutaway_server.work.pool import Workers
 
@@ -59,8 +60,8 @@ class SearXNG(ArticleSource):
         if wanted.source == "stumber":
             asked["pageno"] = random.Random(wanted.seed).randint(1, _DEEP)  # noqa: S311 - no secret
         url = f"{self._base}/search?{urlencode(asked)}"
-        hits = await ask_service(self._door, self._workers, url, read_results, self.name, _STATUSES)
-        return [hit.found() for hit in hits[: wanted.limit]]
+        results = await ask_service(self._door, self._workers, url, read_results, self.name, _STATUSES)
+        return results[: wanted.limit]
 
 
 class _Result(msgspec.Struct):
@@ -77,11 +78,7 @@ class _Result(msgspec.Struct):
     iframe_src: str | None = None
 
 
-class _Answer(msgspec.Struct):
-    results: list[msgspec.Raw]
-
-
-def read_results(data: bytes) -> list[Hit]:
+def read_results(data: bytes) -> list[Found]:
     """The results of an answer; those that make no sense are left out, and none comes twice. Runs in a worker.
 
     Raises
@@ -89,32 +86,25 @@ def read_results(data: bytes) -> list[Hit]:
     NoAnswer
         It is none.
     """
-    try:
-        answer = msgspec.json.decode(data, type=_Answer)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise NoAnswer("The SearXNG instance answered something that is not its JSON.") from None
-    hits: dict[str, Hit] = {}
-    for each in answer.results:
-        try:
-            result = msgspec.json.decode(each, type=_Result)
-        except (msgspec.DecodeError, RecursionError):
-            continue
+    results: dict[str, Found] = {}
+    for result in each_of(data, "results", _Result, "The SearXNG instance"):
         url, title = web_url(result.url), plain_line(result.title or "")
         if not url or not title:
             continue
-        name = canonical_url(url)
+        key = canonical_url(url)
         images = (result.img_src, result.thumbnail_src, result.thumbnail)
-        hits.setdefault(
-            name,
-            Hit(
-                id=f"web-{short_hash(name)}",
-                title=title,
-                author=plain_line(result.author or "", 120),
-                published=read_date(result.publishedDate),
-                description=plain(result.content or ""),
-                image=next((found for image in images if (found := web_url(image or "", url))), ""),
-                url=url,
-                has_video=result.template == "videos.html" or result.category == "videos" or bool(result.iframe_src),
-            ),
+        entry = Entry(
+            key=key,
+            title=title,
+            author=plain_line(result.author or "", 120),
+            published=read_date(result.publishedDate),
+            description=plain(result.content or ""),
+            image=next((image for each in images if (image := web_url(each or "", url))), ""),
+            url=url,
+            has_video=result.template == "videos.html"
+            or result.category == "videos"
+            or bool(result.iframe_src)
+            or is_player(url),
         )
-    return list(hits.values())
+        results.setdefault(key, found(f"web-{short_hash(key)}", entry))
+    return list(results.values())
