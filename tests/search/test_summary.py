@@ -132,6 +132,21 @@ def test_any_text_is_summed_up(words: str, articles: list[tuple[str, str]]) -> N
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 
+def test_the_points_of_a_list_are_no_sentence() -> None:
+    points = "Multiple uploads from a phone in Safari\nApple's wireless keyboard A1016 and its successors\n"
+    article = Source(
+        place=1, title="Uploads", text=f"{points}A phone may send several files at once, which it could not before."
+    )
+    assert summarise("uploads", [article]) == ["A phone may send several files at once, which it could not before. [1]"]
+    (first, *_) = summarise("uploads", [Source(place=1, title="Uploads", text=points)])
+    assert first == "Apple's wireless keyboard A1016 and its successors [1]"
+
+
+BROKEN = """Where somebody has broken the lines of a text, such as one about
+London, they are about as long as its words allow
+The end"""
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -153,6 +168,11 @@ def test_any_text_is_summed_up(words: str, articles: list[tuple[str, str]]) -> N
         ("यह सच है। वह नहीं।", ["यह सच है।", "वह नहीं।"]),
         ("هل هذا صحيح؟ نعم.", ["هل هذا صحيح؟", "نعم."]),
         ("A heading\n\nThe text.\nStill the text. End", ["A heading", "The text.", "Still the text.", "End"]),
+        (
+            "Pre-show: Lots\nJohn's Mac Pro\nis old. New:\n10 pads",
+            ["Pre-show: Lots", "John's Mac Pro\nis old.", "New:", "10 pads"],
+        ),
+        (BROKEN, BROKEN.rsplit("\n", 1)),
         ("all lower case here . and another one .", ["all lower case here .", "and another one ."]),
         ("", []),
         (" \n ", []),

@@ -22,16 +22,21 @@ from cutaway_server.fetch import answers
 from cutaway_server.fetch.answers import FetchFailed
 from cutaway_server.fetch.dial import Line
 from cutaway_server.fetch.door import Door
+from cutaway_server.fetch.guard import AddressRefused
 from cutaway_server.fetch.remote import MAX_REDIRECTS, decoded, redirect
 from cutaway_server.fetch.urls import check_url
 
-__all__ = ["Document", "ask"]
+__all__ = ["Document", "RedirectRefused", "ask"]
 
 _MORE_BYTES = 16 << 20
 """Of a pass beside the body: heads, TLS, and what buffers on the way hold of a body that is too large."""
 _LONGEST_REST = 7 * 86400
 _PERMANENT = (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT)
 _REDIRECTS = (*_PERMANENT, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT)
+
+
+class RedirectRefused(AddressRefused):
+    """The server leads to an address that is not on the public internet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +132,7 @@ async def ask(
 
 def _fetch(line: Line, url: str, max_bytes: int, seconds: float, fields: dict[str, str], whose: str) -> Document:
     fields = {"Accept-Encoding": "gzip", **fields}
-    target = check_url(url)
+    target = url = check_url(url)
     moved, permanent = "", True
     give_up = time.monotonic() + seconds
     for _ in range(MAX_REDIRECTS + 1):
@@ -142,7 +147,10 @@ def _fetch(line: Line, url: str, max_bytes: int, seconds: float, fields: dict[st
                     continue
                 return _read(target, response, moved, max_bytes)
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
-            raise answers.explain(error, whose) from error
+            fault = answers.explain(error, whose)
+            if target != url and isinstance(fault, AddressRefused):
+                raise RedirectRefused(f"{whose} redirects to an address that is not public.") from error
+            raise fault from error
     raise FetchFailed(f"The URL redirects more than {MAX_REDIRECTS} times.")
 
 

@@ -47,6 +47,7 @@ _WORD = re.compile(r"[^\W\d_]{3,}|\d{2,}")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f]{2,}")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
+_STOPPED = re.compile(r"[.!?…。！？｡؟۔।॥።။។][\W\d]*$")
 _LOOSE_STOP = re.compile(r" ([.,])(?=\s|$)")
 _CHROME = re.compile(
     r"https?://|www\.|©|\ball rights reserved\b|^(read|see|learn|click|subscribe|sign up|continue|share|follow|listen|"
@@ -110,7 +111,10 @@ def _candidates(source: Source) -> list[_Candidate]:
 def _clean_sentences(text: str) -> tuple[str, ...]:
     """The sentences that can stand alone, each in its place; ``""`` for the others."""
     lower = text.islower()
-    return tuple(_usable(_plain(each), lower) for each in sentences(text)[:_MOST_OF_TEXT])
+    found = [_plain(each) for each in sentences(text)[:_MOST_OF_TEXT]]
+    # Beside sentences, what has no end is a heading or a point of a list.
+    whole = [each for each in found if _STOPPED.search(each)] or found
+    return tuple(_usable(each, lower) if each in whole else "" for each in found)
 
 
 def _usable(sentence: str, lower: bool) -> str:

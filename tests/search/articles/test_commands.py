@@ -206,6 +206,20 @@ def test_import_from_files_and_pipes_and_export_again(shell: Shell) -> None:
     assert "no column for a title" in done.stderr
 
 
+def test_an_index_that_cannot_be_written_is_told(shell: Shell) -> None:
+    shell.data_dir.mkdir()
+    (shell.data_dir / "index.new").touch()  # in the place of a folder
+    done = shell.run("import", "-", stdin=b'{"title": "Zebra"}')
+    assert done.returncode == 1
+    assert re.fullmatch(r"Understood title\.\ncutaway: The articles are kept, but .*\n", done.stderr)
+    assert shell.titles() == ["Zebra"]
+
+
+def test_an_empty_file_is_told(shell: Shell) -> None:
+    done = shell.run("import", "-")
+    assert (done.returncode, done.stderr) == (1, "cutaway: -: nothing is in it\n")
+
+
 def test_many_bad_lines_are_counted(shell: Shell) -> None:
     done = shell.run("import", "-", stdin=b'{"title": "a"}\n' + b"bad\n" * 500)
     assert done.returncode == 0

@@ -18,7 +18,7 @@ from cutaway_server.search.articles import index as index_room
 from cutaway_server.search.articles import keeper as keeper_room
 from cutaway_server.search.articles.database import FILE as DATABASE
 from cutaway_server.search.articles.index import FOLDER, Index, IndexBroken
-from cutaway_server.search.articles.keeper import catch_up, keeping, reindex
+from cutaway_server.search.articles.keeper import IndexNotWritten, catch_up, keeping, reindex
 from cutaway_server.search.articles.record import Record
 from cutaway_server.search.articles.vectors import FILE, Vectors
 from processes import wait_until
@@ -218,7 +218,7 @@ def test_an_index_that_another_program_writes_to_is_not_touched(tmp_path: Path) 
     index(tmp_path)
     other = tantivy.Index.open(str(tmp_path / FOLDER)).writer(num_threads=1)
     put(tmp_path, entry("b", "giraffe"))
-    with pytest.raises(ValueError, match="LockBusy"):
+    with pytest.raises(IndexNotWritten, match="articles are kept"):
         catch_up(tmp_path)
     assert found(tmp_path, "zebra") == [1]
     del other
@@ -249,6 +249,22 @@ def test_a_running_keeper_follows_and_another_takes_over(tmp_path: Path) -> None
                 wait_until(lambda: not record.stats().without_phrases, 20)
     assert catch_up(tmp_path)
     assert consistent(tmp_path)
+
+
+def test_files_that_are_removed_under_a_keeper_come_back(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with running(KEEP, folder):
+        put(folder, entry("a", "zebra"))
+        wait_until(lambda: rows(folder, 1).any(), 20)
+        shutil.rmtree(folder / FOLDER)
+        wait_until(lambda: found(folder, "zebra") == [1], 20)
+        (folder / FILE).unlink()
+        wait_until(lambda: rows(folder, 1).any(), 20)
+        # Somebody begins anew.
+        folder.rename(tmp_path / "old")
+        put(folder, entry("a", "giraffe"))
+        wait_until(lambda: found(folder, "giraffe") == [1] and rows(folder, 1).any(), 20)
+        assert not found(folder, "zebra")
 
 
 def test_kill_at_any_moment(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -70,6 +70,23 @@ async def test_what_is_put_is_found_soon(workers: Workers, tmp_path: Path) -> No
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_a_folder_that_is_begun_anew_is_what_is_searched(workers: Workers, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    source = LocalArticles(workers, folder)
+    put(folder, entry("a", "zebra"))
+    async with kept(source):
+        await appears(source, "zebra")
+        for _ in range(2 * workers.count):
+            assert await source.find(Wanted(text="zebra"))
+        folder.rename(tmp_path / "old")
+        put(folder, entry("a", "giraffe"))
+        await appears(source, "giraffe")
+        for _ in range(2 * workers.count):
+            assert await source.find(Wanted(text="giraffe"))
+            assert not await source.find(Wanted(text="zebra"))
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_a_killed_keeper_is_replaced(workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_RESTART_SECONDS", 0.05)
     source = LocalArticles(workers, tmp_path)

@@ -13,7 +13,7 @@ from cutaway_server.search.articles import refresh
 from cutaway_server.search.articles.record import Record
 from cutaway_server.search.articles.refresh import Looker, Refresher
 from cutaway_server.search.articles.subscriptions import Subscriptions
-from servers import Origin, Resource
+from servers import Canary, Origin, Resource
 
 from .conftest import Desk, rss
 
@@ -211,6 +211,15 @@ async def test_a_private_address_names_the_flag(sealed: Desk, origin: Origin) ->
     with pytest.raises(Fault, match=f"--allow-address 127.0.0.1:{origin.port}"):
         await sealed.looker.subscribe(origin.serve("feed", Resource(rss(1))))
     assert origin.requests == []
+
+
+@pytest.mark.gen_test
+async def test_a_feed_may_not_lead_inside(desk: Desk, origin: Origin) -> None:
+    with Canary() as canary:
+        url = origin.serve("feed", Resource(redirect=f"http://127.0.0.1:{canary.port}/"))
+        with pytest.raises(Fault, match="redirects to an address that is not public"):
+            await desk.looker.subscribe(url)
+        assert not canary.contacts
 
 
 @pytest.mark.gen_test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import time
@@ -105,6 +106,13 @@ def test_bad_rows_are_told_and_skipped() -> None:
     assert any("does not end" in problem for _, problem in complaints)
 
 
+def test_a_quote_that_does_not_end_is_told() -> None:
+    found, complaints, _ = read('title,url\nOne,\n"Two,\n' + "Three,\n" * 10)
+    assert [each.title for each in found] == ["One"]
+    assert complaints == [(3, "a quote that does not end")]
+    assert [each.title for each in read('title,url\nOne,\n"Two\nhalves","a"')[0]] == ["One", "Two halves"]
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -112,6 +120,10 @@ def test_bad_rows_are_told_and_skipped() -> None:
         ("<rss>", "cutaway articles add"),
         ("a,b\n1,2\n", "no column for a title"),
         ("title".encode("utf-16"), "UTF-16"),
+        ("title".encode("utf-16-le"), "UTF-16"),
+        ("title,url\rA,https://x.example\rB,\r", "old Macs"),
+        ('{\n  "title": "a"\n}', "jq -c"),
+        (gzip.compress(b"title"), "unpack it"),
         (b"\x89PNG\r\n\x1a\n\0\0", "no column for a title"),
     ],
 )
@@ -224,7 +236,7 @@ BOMB = '<!DOCTYPE opml [<!ENTITY a "x"><!ENTITY b "&a;&a;&a;">]>'
         ("<rss/>", "no list"),
         ("<opml><body><outline text='a'/></body></opml>", "holds no feed"),
         (f"{BOMB}<opml><body><outline xmlUrl='https://x.example/&b;'/></body></opml>", "forbidden"),
-        ("<opml>" + "<outline>" * 100_000, "broken"),
+        ("<opml>" + "<outline>" * 100_000, "inside of one another"),
     ],
 )
 def test_what_is_no_list_is_told(text: str, said: str) -> None:

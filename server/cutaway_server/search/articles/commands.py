@@ -166,11 +166,14 @@ def import_(file: Path, as_json: bool, **given: Any) -> int:
                     put += record.put(batch)
                     read += len(batch)
                     bar.at(rows.bytes_read, size)
-        except KeyboardInterrupt:
-            terminal.note(f"Interrupted: the first {read:,} articles are kept.", style="")
+        except (KeyboardInterrupt, Fault) as error:
+            if read or isinstance(error, KeyboardInterrupt):
+                terminal.note(f"Interrupted: the first {read:,} articles are kept.", style="")
             raise
     if complaints > _COMPLAINTS:
         terminal.complain(f"… and {complaints - _COMPLAINTS:,} more lines that are no articles")
+    if not read and not complaints:
+        terminal.complain(f"{file}: nothing is in it")
     if as_json:
         terminal.json({"read": read, "added": put.added, "changed": put.changed, "skipped": complaints})
     else:
@@ -219,7 +222,9 @@ def export(out: Path | None, **given: Any) -> None:
 
 @articles.command("list")
 @click.option("--feeds", is_flag=True, help="The feeds that are followed, not the articles.")
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=20, metavar="N", help="The last so many articles.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1, 1 << 40), default=20, metavar="N", help="The last so many articles."
+)
 @_options(json=True)
 def list_(feeds: bool, limit: int, as_json: bool, **given: Any) -> None:
     """Show the articles that came last, or the feeds."""

@@ -103,7 +103,7 @@ def told() -> Iterator[None]:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreBusy("Another program is writing to the articles and does not end: try again later.") from error
         if code == sqlite3.SQLITE_FULL:
-            raise StoreUnusable("There is no room left in the data folder: the articles were not kept.") from error
+            raise StoreUnusable("There is no room left in the data folder: nothing more can be kept.") from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             raise StoreUnusable(
                 f"The data folder, or {FILE} in it, cannot be written: check who owns it, or choose another folder."

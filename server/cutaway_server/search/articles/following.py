@@ -16,6 +16,7 @@ from cutaway.errors import CutawayError, InvalidRequest
 from cutaway_server.errors import Fault
 from cutaway_server.fetch.door import Door
 from cutaway_server.fetch.guard import Policy
+from cutaway_server.fetch.urls import check_url
 from cutaway_server.search.articles.canonical import canonical_url, web_url
 from cutaway_server.search.articles.opml import MAX_BYTES, Outline, looks_like_opml, read_opml
 from cutaway_server.search.articles.record import Record
@@ -55,10 +56,20 @@ def read_lists(sources: Sequence[str]) -> tuple[list[str], list[Outline]]:
             except Fault as fault:
                 raise CutawayError(f"{source}: {fault.message}") from None
         else:
+            if "://" in source:
+                _check(source)
             guess = f"https://{source}"
             hint = f": do you mean {guess}?" if "." in source and "://" not in source and web_url(guess) else ""
             raise InvalidRequest(f"{source} is neither an http(s) URL nor a file{hint}")
     return urls, outlines
+
+
+def _check(url: str) -> None:
+    """Tell what is wrong with a URL."""
+    try:
+        check_url(url)
+    except Fault as fault:
+        raise InvalidRequest(f"{url}: {fault.message}") from None
 
 
 async def add_all(settings: Settings, urls: Sequence[str], outlines: Sequence[Outline], terminal: Terminal) -> bool:

@@ -178,6 +178,7 @@ class IndexWriter:
 
     def __init__(self, folder: Path, identity: str) -> None:
         self._identity = _identity(identity)
+        self._folder = folder
         with _damage_told(ValueError, OSError):
             self._index = _opened(folder)
             self._index.reload()
@@ -215,6 +216,11 @@ class IndexWriter:
         last = searcher.search(tantivy.Query.all_query(), 1, count=False, order_by_field="id").hits
         (highest,) = searcher.fast_field_values("id", [last[0][1]])
         return int(sequence or 0), int(highest or 0)
+
+    @property
+    def removed(self) -> bool:
+        """Whether its files are gone."""
+        return not (self._folder / "meta.json").exists()
 
     @property
     def count(self) -> int:

@@ -24,4 +24,9 @@ def find(data_dir: Path, wanted: Wanted) -> list[Found]:
     IndexBroken
         The index cannot.
     """
-    return _library(data_dir).find(wanted)
+    library = _library(data_dir)
+    if library.replaced:
+        library.close()
+        _library.cache_clear()
+        library = _library(data_dir)
+    return library.find(wanted)

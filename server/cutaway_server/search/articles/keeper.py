@@ -17,6 +17,7 @@ from typing import NoReturn, Self, TypeAlias
 
 import numpy as np
 
+from cutaway_server.errors import Fault
 from cutaway_server.search import embedding
 from cutaway_server.search.articles import index
 from cutaway_server.search.articles.index import IndexBroken, IndexWriter
@@ -44,6 +45,10 @@ _PHRASES_AT_ONCE = 4
 _NICENESS = 10
 """Searches go first; what is left of two cores under full load still does a commit in half a second."""
 _RETRY_SECONDS = (0.5, 30.0)
+
+
+class IndexNotWritten(Fault):
+    """The index cannot be brought up to the record."""
 
 
 class Keeper:
@@ -101,6 +106,11 @@ class Keeper:
         beside.rename(folder)
         shutil.rmtree(data_dir / _GONE, ignore_errors=True)
         return IndexWriter(folder, self.record.identity)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the record wants a new index, or somebody has removed a file that is kept."""
+        return self.record.renewed or self.record.replaced or self._index.removed or self._vectors.removed
 
     def follow(self) -> bool:
         """Bring the index up to the record; whether there was anything to do."""
@@ -160,22 +170,26 @@ def keep(data_dir: Path) -> NoReturn:
     delay, longest = _RETRY_SECONDS
     while True:
         began = time.monotonic()
+        failed = False
         try:
             with keeping(data_dir, wait=True) as keeper:
                 assert keeper is not None
                 _follow_for_good(keeper)
-        except Exception:
+        except Exception as error:
+            failed = True
             if time.monotonic() - began > longest:
                 delay = _RETRY_SECONDS[0]
-            _log.exception("the search index is not kept; next attempt in %g s", delay)
+            told = error.message if isinstance(error, Fault) else ""
+            _log.error("the search index is not kept; next attempt in %g s. %s", delay, told, exc_info=not told)
+        if failed:  # outside, where the error no longer keeps the writer, and with it the lock of the index, alive
             time.sleep(delay)
             delay = min(2 * delay, longest)
 
 
 def _follow_for_good(keeper: Keeper) -> None:
-    """Until the record wants a new index."""
+    """Until a new index is wanted."""
     seen = -1
-    while not keeper.record.renewed:
+    while not keeper.outdated:
         version = keeper.record.version
         if version != seen:
             keeper.follow()
@@ -193,9 +207,17 @@ def catch_up(data_dir: Path, progress: Progress | None = None) -> bool:
     ------
     StoreUnusable, StoreBusy
         The record cannot be opened.
+    IndexNotWritten
+        The index cannot be written.
     """
-    with keeping(data_dir, progress) as keeper:
-        return keeper is not None
+    try:
+        with keeping(data_dir, progress) as keeper:
+            return keeper is not None
+    except (ValueError, OSError) as error:
+        raise IndexNotWritten(
+            "The articles are kept, but the search index cannot be written: is the disk full? "
+            "A server, or the next command, will try again."
+        ) from error
 
 
 def reindex(data_dir: Path, progress: Progress | None = None) -> bool:

@@ -54,6 +54,11 @@ class Library:
         self._vectors = Vectors(data_dir)
         self._first = time.monotonic() + _FIRST_INDEX_SECONDS
 
+    @property
+    def replaced(self) -> bool:
+        """Whether the folder holds another record now, or none."""
+        return self._record.replaced
+
     def close(self) -> None:
         """Close the files."""
         self._record.close()

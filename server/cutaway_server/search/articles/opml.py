@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
@@ -18,6 +19,7 @@ from cutaway_server.search.articles.prose import one_line
 
 MAX_BYTES = 20 << 20
 MAX_FEEDS = 10_000
+_MAX_DEPTH = 100
 
 
 class NotOPML(Fault):
@@ -49,12 +51,18 @@ def read_opml(data: bytes) -> list[Outline]:
         raise NotOPML(f"This list of subscriptions is larger than {MAX_BYTES >> 20} MiB.")
     found: dict[str, Outline] = {}
     root = ""
+    inside: list[Any] = []
     try:
         for event, element in iterparse(io.BytesIO(data), events=("start", "end"), forbid_dtd=False):
             name = str(element.tag).rpartition("}")[2].lower()
             if event == "end":
-                element.clear()  # a nest of a million outlines is not kept
+                inside.pop()
+                if inside:
+                    inside[-1].clear()  # a million outlines are not kept
                 continue
+            inside.append(element)
+            if len(inside) > _MAX_DEPTH:
+                raise NotOPML(f"This list of subscriptions has more than {_MAX_DEPTH} folders inside of one another.")
             root = root or name
             if name != "outline":
                 continue

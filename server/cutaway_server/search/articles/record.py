@@ -7,6 +7,7 @@ entries; goes out: stored articles by id, the front page, and the changes that t
 from __future__ import annotations
 
 import json
+import os
 import random
 import sqlite3
 import time
@@ -97,6 +98,7 @@ class Record:
         self.connection = connection
         self.identity = self._read_identity()
         self._path = path
+        self._file = path.stat()
 
     @classmethod
     def open(cls, data_dir: Path) -> Record:
@@ -231,6 +233,14 @@ class Record:
     def renewed(self) -> bool:
         """Whether it got a new identity since it was opened."""
         return self._read_identity() != self.identity
+
+    @property
+    def replaced(self) -> bool:
+        """Whether its file has been removed, or another one is in its place; costs microseconds."""
+        try:
+            return not os.path.samestat(self._path.stat(), self._file)
+        except OSError:
+            return True
 
     @property
     def sequence(self) -> int:

@@ -19,7 +19,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from cutaway_server.errors import Fault
-from cutaway_server.fetch.document import Document, ask
+from cutaway_server.fetch.document import Document, RedirectRefused, ask
 from cutaway_server.fetch.door import Door
 from cutaway_server.fetch.guard import AddressRefused
 from cutaway_server.fetch.urls import check_url, mask_url
@@ -157,6 +157,8 @@ class Looker:
             return await ask(
                 self._door, url, max_bytes=MAX_BYTES, seconds=_FETCH_SECONDS, fields=fields, whose="The feed's server"
             )
+        except RedirectRefused:
+            raise
         except AddressRefused:
             raise AddressRefused(
                 f"The feed is not at a public address. Allow it with {_allowing(url)}, here and for the server."

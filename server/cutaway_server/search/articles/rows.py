@@ -17,6 +17,7 @@ from cutaway_server.errors import Fault
 from cutaway_server.search.articles.canonical import short_hash, web_url
 from cutaway_server.search.articles.dates import iso_date, read_date
 from cutaway_server.search.articles.entry import Entry
+from cutaway_server.search.articles.jsonfeed import wide_encoding
 from cutaway_server.search.articles.piece import Piece, count
 from cutaway_server.search.articles.prose import one_line, plain, plain_line
 
@@ -97,6 +98,8 @@ class Rows:
         head = first.lstrip()
         if head.startswith("["):
             raise NotRows("This is one JSON array: give one object per line (jq -c '.[]' makes that of it).")
+        if head.rstrip() == "{":
+            raise NotRows("This is JSON over several lines: give one object per line (jq -c . makes that of it).")
         if head.startswith("<"):
             raise NotRows("This is XML or HTML: `cutaway articles add` takes feeds and lists of them (OPML).")
         self.kind = "json" if head.startswith("{") else "csv"
@@ -113,7 +116,9 @@ class Rows:
                 self._complain(self._line, f"longer than {MAX_LINE_BYTES >> 20} MiB")
                 continue
             if self._line == 1:
-                if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+                if line.startswith((b"\x1f\x8b", b"PK\x03\x04")):
+                    raise NotRows("This file is packed, or a spreadsheet's own: unpack it, or save it as CSV.")
+                if wide_encoding(line):
                     raise NotRows("This file is in UTF-16: save it as UTF-8.")
                 line = line.removeprefix(b"\xef\xbb\xbf")
             try:
@@ -168,9 +173,10 @@ class Rows:
     # --- CSV --------------------------------------------------------------------------------------------------
 
     def _csv(self, header: str, lines: Iterator[str]) -> Iterator[Entry]:
+        if "\r" in header.rstrip("\r\n"):
+            raise NotRows("The lines of this file end as on old Macs (CR): save it with other line ends.")
         csv.field_size_limit(MAX_LINE_BYTES)
         delimiter = max(",;\t|", key=header.count)
-        header, lines = _LONE_RETURN.sub(" ", header), (_LONE_RETURN.sub(" ", line) for line in lines)
         try:
             columns = next(csv.reader([header], delimiter=delimiter), [])
         except csv.Error:
@@ -182,17 +188,29 @@ class Rows:
                 + ", ".join(one_line(column, 40) for column in columns[:12])
             )
         names = [column.strip() for column in columns]
-        reader = csv.reader(lines, delimiter=delimiter)
+        ended = False
+
+        def rest() -> Iterator[str]:
+            nonlocal ended
+            for line in lines:
+                yield _LONE_RETURN.sub(" ", line)
+            ended = True
+
+        reader = csv.reader(rest(), delimiter=delimiter)
         while True:
+            first = self._line + 1
             try:
                 row = next(reader)
             except StopIteration:
                 return
             except csv.Error:
-                self._complain(self._line, "a quote that does not end, or a field that is too long")
+                self._complain(first, "a quote that does not end, or a field that is too long")
                 continue
             if not row:
                 continue
+            if ended:  # and yet there is a row: the file ended inside of it
+                self._complain(first, "a quote that does not end")
+                return
             if len(row) > len(names):
                 self._complain(self._line, f"{len(row)} columns where the first line names {len(names)}")
                 continue

@@ -80,6 +80,11 @@ class VectorsWriter:
             self.finish(0)
             part.replace(path)
 
+    @property
+    def removed(self) -> bool:
+        """Whether nobody else can see the file any more."""
+        return not os.fstat(self._file).st_nlink
+
     def _read_head(self) -> int:
         head = os.pread(self._file, _HEAD.size, 0)
         if len(head) == _HEAD.size:
