@@ -332,12 +332,11 @@ def test_a_reader_that_leaves_ends_an_export(shell: Shell) -> None:
         assert b"Traceback" not in process.stderr.read()
 
 
-def test_on_a_terminal_there_are_tables_and_no_controls(shell: Shell, origin: Origin) -> None:
-    evil = rss(1).replace(b"Loaf number 1", b"[red]Evil \xc2\x9b31m&#x202e; bread[/red]")
-    shell.ok("add", origin.serve("feed", Resource(evil)))
+def on_terminal(shell: Shell, *arguments: str) -> str:
+    """What a command shows on a terminal of 80 columns, without colours."""
     master, slave = pty.openpty()
     streams = {"stdin": slave, "stdout": slave, "stderr": slave}
-    with subprocess.Popen([*CUTAWAY, "list"], env=shell.environment, **streams) as process:
+    with subprocess.Popen([*CUTAWAY, *arguments], env={**shell.environment, "COLUMNS": "80"}, **streams) as process:
         os.close(slave)
         shown = b""
         while True:
@@ -347,11 +346,30 @@ def test_on_a_terminal_there_are_tables_and_no_controls(shell: Shell, origin: Or
                 break
         os.close(master)
         assert process.wait() == 0
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+def test_on_a_terminal_there_are_tables_and_no_controls(shell: Shell, origin: Origin) -> None:
+    evil = rss(1).replace(b"Loaf number 1", b"[red]Evil \xc2\x9b31m&#x202e; bread[/red]")
+    shell.ok("add", origin.serve("feed", Resource(evil)))
+    text = on_terminal(shell, "list")
     assert "[red]Evil" in text
     assert re.search(r"id +date +title +by +\r\n─+\r\n", text)  # and no column without a value
     assert "\x9b" not in text
     assert "\u202e" not in text
+
+
+def test_on_a_narrow_terminal_addresses_and_problems_are_whole(shell: Shell, origin: Origin) -> None:
+    name = "a/rather/long/address/of/a/feed/that/nobody/would/type.xml"
+    url = origin.serve(name, Resource(rss(1)))
+    shell.ok("add", url)
+    origin.serve(name, Resource(b"", status=410))
+    assert shell.run("refresh").returncode == 1
+    head, _, *lines = on_terminal(shell, "list", "--feeds").splitlines()
+    at, behind = head.index("url"), head.index("problem")
+    assert "".join(line[at:behind].strip() for line in lines) == url
+    problem = " ".join(line[behind:].strip() for line in lines).strip()
+    assert problem == "The feed's server says that it is gone for good: it is not asked again."
 
 
 def test_without_the_servers_libraries_it_says_what_to_install(shell: Shell) -> None:

@@ -63,7 +63,7 @@ def show_feeds(record: Record, terminal: Terminal) -> None:
         return
     if not found:
         terminal.note(NO_FEEDS)
-    columns = [("title", "bold"), ("articles", ">"), ("read", "dim"), ("url", "cyan"), ("problem", "=red")]
+    columns = [("title", "=bold"), ("articles", ">"), ("read", "dim"), ("url", "~cyan"), ("problem", "~red")]
     terminal.table(columns, [_feed(each, record.count(each.id)) for each in found])
 
 

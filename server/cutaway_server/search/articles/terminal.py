@@ -96,8 +96,8 @@ class Terminal:
         Parameters
         ----------
         columns
-            Names and styles; one whose style begins with ``>`` is set to the right, one with ``=`` may be cut. Those
-            without any value are left out.
+            Names and styles; one whose style begins with ``>`` is set to the right, one with ``=`` may be cut, one with
+            ``~`` may be broken into lines. Those without any value are left out.
         """
         if not self._shared:
             for row in rows:
@@ -113,10 +113,11 @@ class Terminal:
             left = self._console.width - sum(widths) - _GAP * len(widths) + width
             table.add_column(
                 name,
-                style=style.lstrip(">="),
+                style=style.lstrip(">=~"),
                 justify="right" if style.startswith(">") else "left",
-                no_wrap=True,
-                overflow="ellipsis",
+                no_wrap=not style.startswith("~"),
+                overflow="fold" if style.startswith("~") else "ellipsis",
+                min_width=None if style.startswith(("=", "~")) else width,
                 max_width=max(_LEAST, left) if style.startswith("=") else None,
             )
         for row in rows:
