@@ -298,6 +298,23 @@ async def test_the_refresher_stops_at_once(desk: Desk, origin: Origin, monkeypat
 
 
 @pytest.mark.gen_test
+async def test_a_feed_that_is_removed_while_it_is_added_leaves_nothing_behind(desk: Desk, origin: Origin) -> None:
+    url = origin.serve("feed", Resource(rss(1)))
+    await desk.looker.subscribe(url)
+    origin.serve("feed", Resource(rss(*range(2, 2000))))
+    asked = len(origin.requests)
+    adding = asyncio.create_task(desk.looker.subscribe(url))
+    await asyncio.to_thread(origin.wait_for, lambda: len(origin.requests) > asked and not origin.busy)
+    await asyncio.sleep(0.2)  # it is being read
+    with Record.open(desk.data_dir) as record:
+        (feed,) = Subscriptions(record).all()
+        Subscriptions(record).remove(feed.id)
+        record.remove_feed_articles(feed.id)
+        look = await adding
+        assert record.count() == record.count(desk.followed(url).id) == look.put.added == 1998
+
+
+@pytest.mark.gen_test
 async def test_a_feed_that_was_removed_meanwhile_brings_nothing(desk: Desk, origin: Origin) -> None:
     url = origin.serve("feed", Resource(rss(1), latency=0.3))
     claimed = desk.claimed(url)

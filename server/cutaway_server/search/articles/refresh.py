@@ -23,7 +23,7 @@ from cutaway_server.fetch.document import Document, RedirectRefused, ask
 from cutaway_server.fetch.door import Door
 from cutaway_server.fetch.guard import AddressRefused
 from cutaway_server.fetch.urls import check_url, mask_url
-from cutaway_server.search.articles.feeds import NotAFeed, read_feed
+from cutaway_server.search.articles.feeds import Feed, NotAFeed, read_feed
 from cutaway_server.search.articles.record import Put, Record
 from cutaway_server.search.articles.subscriptions import Subscription, Subscriptions
 from cutaway_server.work.pool import OutOfMemory, OutOfTime, WorkerDied, Workers, WorkersClosed
@@ -253,11 +253,7 @@ def _take(data_dir: Path, seconds: float, subscription: Subscription, document: 
         raise NotAFeed("This was a feed and is a web page now.")
     with Record.open(data_dir) as record:
         subscriptions = Subscriptions(record)
-        if not subscriptions.follows(subscription.id):  # removed meanwhile
-            return Look(url=subscription.url, title=feed.title, known=True)
-        put = record.put(reversed(feed.entries), subscription.id)  # the newest come last
-        if not subscriptions.follows(subscription.id):  # removed in between
-            record.remove_feed_articles(subscription.id)
+        put = _put(record, subscriptions, subscription.id, feed)
         _note(subscriptions, subscription.id, seconds, feed.title, document)
     return Look(url=subscription.url, title=feed.title or subscription.title, put=put, known=True)
 
@@ -269,10 +265,22 @@ def _subscribe(data_dir: Path, seconds: float, url: str, document: Document) -> 
         feed = read_feed(document.data, document.content_type, document.url, known.url if known else url)
         if feed.elsewhere:
             return Look(url=url), feed.elsewhere
-        subscription = known or subscriptions.add(url, feed.title)
-        put = record.put(reversed(feed.entries), subscription.id)
+        # Reading takes seconds, in which another program may have removed it.
+        subscription = known if known and subscriptions.follows(known.id) else subscriptions.add(url, feed.title)
+        put = _put(record, subscriptions, subscription.id, feed)
         _note(subscriptions, subscription.id, seconds, feed.title, document)
     return Look(url=subscription.url, title=feed.title, put=put, known=known is not None), ""
+
+
+def _put(record: Record, subscriptions: Subscriptions, id_: int, feed: Feed) -> Put:
+    """Keep what a feed holds as long as it is followed."""
+    if not subscriptions.follows(id_):
+        return NOTHING
+    put = record.put(reversed(feed.entries), id_)  # the newest come last
+    if not subscriptions.follows(id_):  # removed in between
+        record.remove_feed_articles(id_)
+        return NOTHING
+    return put
 
 
 def _note(subscriptions: Subscriptions, id_: int, seconds: float, title: str, document: Document) -> None:
