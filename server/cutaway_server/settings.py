@@ -107,8 +107,7 @@ class Settings(BaseSettings):
     )
     max_searches: int = Field(64, ge=1, description="searches that are worked on at once; more wait for their turn")
     search_workers: int = Field(
-        # One waits, now and then, for the loop to hand it the next search.
-        max(2, _cores()) + 1,
+        max(2, _cores()),
         ge=0,
         le=512,
         description="worker processes for searches, besides one for the index and one for feeds; 0 turns search off",

@@ -47,7 +47,7 @@ _WORD = re.compile(r"[^\W\d_]{3,}|\d{2,}")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f]{2,}")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
-_STOPPED = re.compile(r"[.!?…。！？｡؟۔।॥።။។][\W\d]*$")
+_STOPPED = re.compile(r"[.!?…。！？｡؟۔।॥።။។]\W*$")
 _LOOSE_STOP = re.compile(r" ([.,])(?=\s|$)")
 _CHROME = re.compile(
     r"https?://|www\.|©|\ball rights reserved\b|^(read|see|learn|click|subscribe|sign up|continue|share|follow|listen|"
