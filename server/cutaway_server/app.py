@@ -19,6 +19,7 @@ from cutaway_server.pages.generated import Generated
 from cutaway_server.pages.status import Health, Protocol
 from cutaway_server.search.generated import GENERATED_PATH, GeneratedImages
 from cutaway_server.settings import Settings
+from cutaway_server.sockets.framing import MOST_LARGE
 from cutaway_server.sockets.search import Search, SearchAnswers
 from cutaway_server.sockets.spool import Spool
 from cutaway_server.sockets.turns import Turns
@@ -64,6 +65,7 @@ def make_app(settings: Settings, services: Services) -> Application:
         search_service=services.search,
         search_turns=Turns(settings.max_searches, _MOST_SEARCHES_WAITING, "searches"),
         search_spool=Spool(settings.work_dir or Path(tempfile.gettempdir())),
+        large_messages=asyncio.Semaphore(MOST_LARGE),
         generated_images=services.images,
         live_sockets={},
         stopping=asyncio.Event(),

@@ -18,6 +18,7 @@ from tornado.websocket import WebSocketClosedError
 
 from cutaway.protocol import SEARCH_PATH, SummaryChunk, SummaryDone
 from cutaway_server.errors import Fault
+from cutaway_server.sockets.framing import MOST_LARGE
 from cutaway_server.sockets.search import MOST_WAITING, Search
 from cutaway_server.work.pool import OutOfTime, WorkerDied, WorkersClosed
 from processes import wait_until
@@ -364,6 +365,32 @@ async def test_who_sends_a_large_request_slowly_is_heard(serve_search, monkeypat
         await asyncio.sleep(0.05)
     assert await stream.read_until(b'"done"')
     stream.close()
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_large_messages_are_taken_in_a_few_at_a_time(serve_search) -> None:
+    server = serve_search(workers=1)
+    large = frame(b'{"image":"' + b"A" * 1_000_000 + b'"}')
+    fragment = b"\x01\xff" + (40_000).to_bytes(8, "big") + b"\0\0\0\0" + b" " * 40_000
+    first = [await handshake(server.port) for _ in range(MOST_LARGE)]
+    for n, stream in enumerate(first):
+        await stream.write(large[:-9] if n else fragment + b"\0" + fragment[1:])
+    await asyncio.to_thread(wait_until, server.app.settings["large_messages"].locked)
+    last = await handshake(server.port)
+    written = asyncio.ensure_future(last.write(large))
+    assert "articles_batch" in kinds(await server.search(text="small"))
+    answer = asyncio.ensure_future(last.read_until(b'"done"'))
+    await asyncio.wait([answer], timeout=0.2)
+    assert not answer.done()
+    first.pop(0).close()
+    assert await answer
+    await written
+    for stream in first:
+        await stream.write(large[-9:])
+        assert await stream.read_until(b'"done"')
+    assert server.app.settings["large_messages"]._value == MOST_LARGE
+    for stream in (*first, last):
+        stream.close()
 
 
 # --- leaving -------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""WebSocket as Tornado speaks it, but for two things. Frames that are ready together leave together. And a client
-whose message is too large is met with patience: what it still sends is read and thrown away until it has seen the close
-frame.
+"""WebSocket as Tornado speaks it, but for three things. Frames that are ready together leave together. Of large
+messages only a few are taken in at once, over all connections: the others wait in their clients, not in memory. And a
+client whose message is too large is met with patience: what it still sends is read and thrown away until it has seen
+the close frame.
 
 Tornado closes the TCP connection right behind its close frame with code 1009. Bytes that the client has sent and nobody
 has read make the kernel reset it then, and a client in the middle of 50 MB finds a broken connection instead of the
@@ -13,9 +14,16 @@ import asyncio
 from collections.abc import Sequence
 
 from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClosedError, WebSocketProtocol13
+from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
 
 TOO_LARGE = 1009
+LARGE_BYTES = 64 << 10
+MOST_LARGE = 8
+"""Messages above ``LARGE_BYTES`` that are taken in at once; 200 of 16 MiB were 6 GB. The application's setting
+``large_messages`` is the semaphore of so many.
+"""
+_LARGE_SECONDS = 120.0
+"""For one of them: others wait for it."""
 _MOST_BYTES = 256 << 20
 """That are thrown away."""
 _DRAIN_SECONDS = 5.0
@@ -29,6 +37,37 @@ class Framing(WebSocketProtocol13):
 
     _draining: asyncio.Task[None] | None = None
     _too_large = False
+    _taking: asyncio.TimerHandle | None = None
+    """Set while a large message is taken in."""
+
+    async def _receive_frame_loop(self) -> None:
+        try:
+            await super()._receive_frame_loop()
+        finally:
+            self._taken()
+
+    async def _receive_frame(self) -> None:
+        await super()._receive_frame()  # until the message is handled
+        if self._fragmented_message_buffer is None:
+            self._taken()
+
+    async def _read_bytes(self, n: int) -> bytes:
+        if self._taking is None and n + len(self._fragmented_message_buffer or b"") > LARGE_BYTES:
+            await self._large_messages.acquire()
+            self._taking = asyncio.get_running_loop().call_later(_LARGE_SECONDS, self._abort)
+        return await super()._read_bytes(n)
+
+    def _taken(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+            self._large_messages.release()
+
+    @property
+    def _large_messages(self) -> asyncio.Semaphore:
+        assert isinstance(self.handler, WebSocketHandler)
+        semaphore: asyncio.Semaphore = self.handler.settings["large_messages"]
+        return semaphore
 
     async def write_texts(self, frames: Sequence[bytes]) -> None:
         """Write text frames in one system call, which on a busy machine takes as long as encoding twenty; returns when
