@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cutaway_server.errors import Fault
 from cutaway_server.search import embedding
 from cutaway_server.search.articles import ranking
 from cutaway_server.search.articles.duplicates import distinct
@@ -33,6 +34,13 @@ MAX_QUESTION = embedding.MAX_CHARACTERS
 """Characters of a question that are looked at."""
 _FIRST_INDEX_SECONDS = 1.0
 """Wait for the first index of a new folder."""
+
+
+class NotIndexed(Fault):
+    """There are articles, but no index of them that can be opened."""
+
+    def __init__(self, message: str = "The articles are not indexed yet, or their index cannot be opened.") -> None:
+        super().__init__(message)
 
 
 class Library:
@@ -67,8 +75,8 @@ class Library:
         ------
         StoreUnusable, StoreBusy
             The record cannot be read.
-        IndexBroken
-            The index cannot be read.
+        NotIndexed, IndexBroken
+            The index is not there yet, cannot be opened, or cannot be read.
         """
         chance = np.random.default_rng(wanted.seed)
         # A lone surrogate is no character: what reads UTF-8 refuses it.
@@ -99,6 +107,8 @@ class Library:
     def _rank(self, text: str) -> tuple[NDArray[np.int64], ranking.Floats]:
         """Ids of articles, best first, with their scores."""
         self._refresh()
+        if not self._index.ready:
+            raise NotIndexed
         # Vectors find nothing by themselves, they order what has a word of the question: what is nearest to words that
         # nobody uses ("asdf": 0.56) is nearer than what is about the same ("automobiles": 0.45).
         wanted = ranking.rarest(terms(text), self._index.frequency)
