@@ -195,3 +195,12 @@ def test_splitting_takes_no_time(text: str) -> None:
     start = time.process_time()
     sentences(text)
     assert time.process_time() - start < 0.5
+
+
+def test_a_sentence_with_key_phrases_of_its_article_is_preferred() -> None:
+    telling = "The garden was planted for bumblebees, and moths come at night."
+    text = "The garden has a gate of iron. The garden has a path of gravel and a bench. The garden is open on Sundays."
+    text = text.replace("garden", "garden by the old river").replace(".", " in all the weathers.") + " " + telling
+    assert telling not in "".join(summarise("garden gate gravel Sundays", [Source(1, "A garden", text)]))
+    phrases = ("bumblebees", "Moths", "planted")
+    assert telling in "".join(summarise("garden gate gravel Sundays", [Source(1, "A garden", text, phrases)]))

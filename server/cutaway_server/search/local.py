@@ -70,7 +70,7 @@ class LocalSummary:
             yield SummaryChunk(text=before)
         found = await findings.some(summary.MAX_ARTICLES, PATIENCE_SECONDS)
         sources = [
-            summary.Source(place=n, title=each.article.title, text=each.text[: summary.MAX_ARTICLE_CHARACTERS])
+            summary.Source(n, each.article.title, each.text[: summary.MAX_ARTICLE_CHARACTERS], each.phrases)
             for n, each in enumerate(found[: summary.MAX_ARTICLES], 1)
         ]
         pieces = [_nothing(question, findings)]
