@@ -13,10 +13,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # the benchmarks also run as scripts, and import each other as such
 
+from bench_articles import million
 from bench_cut import cutting
 from bench_exact import exact
 from bench_first_snippet import first_snippet
 from bench_highlights import highlights
+from bench_kill import killing
 from bench_leave import leaving
 from bench_relevance import relevance
 from bench_search import searching
@@ -37,6 +39,8 @@ if __name__ == "__main__":
         leaving,
         boundaries,
         relevance,
+        million,
+        killing,
         searching,
     )
     # A process of its own: a heap that other benchmarks have grown is worth 20 ms to the baseline.
