@@ -11,8 +11,9 @@ from typing import NoReturn
 from cutaway_server.search.articles.entry import Entry, Found, Wanted
 from cutaway_server.search.articles.index import IndexBroken
 from cutaway_server.search.articles.keeper import keeping
+from cutaway_server.search.articles.kept import Put
 from cutaway_server.search.articles.library import Library
-from cutaway_server.search.articles.record import Put, Record
+from cutaway_server.search.articles.record import Record
 
 
 def entry(key: str, title: str = "", description: str = "", **others: object) -> Entry:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from cutaway_server.errors import Fault
 from cutaway_server.search.articles import columns, database, record
 from cutaway_server.search.articles.entry import Entry
-from cutaway_server.search.articles.record import Put, Record
+from cutaway_server.search.articles.kept import Put
+from cutaway_server.search.articles.record import Record
 from search.articles.stores import entry, put
 
 pytestmark = pytest.mark.usefixtures("no_samples")

@@ -25,8 +25,9 @@ import click
 from cutaway.errors import CutawayError, InvalidRequest
 from cutaway_server.errors import Fault
 from cutaway_server.search.articles.canonical import web_url
+from cutaway_server.search.articles.kept import Put
 from cutaway_server.search.articles.listing import NO_FEEDS, articles_of, show_articles, show_feeds, show_stats
-from cutaway_server.search.articles.record import Put, Record
+from cutaway_server.search.articles.record import Record
 from cutaway_server.search.articles.rows import Rows, export_line
 from cutaway_server.search.articles.subscriptions import Subscription, Subscriptions
 from cutaway_server.search.articles.terminal import Terminal

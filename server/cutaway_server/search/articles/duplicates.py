@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cutaway_server.search.articles.record import Stored
+from cutaway_server.search.articles.kept import Stored
 
 _BEGINNING = 600
 """Characters of a description that are compared."""

@@ -16,7 +16,7 @@ import numpy as np
 import tantivy
 from numpy.typing import NDArray
 
-from cutaway_server.search.articles.record import Changes
+from cutaway_server.search.articles.kept import Changes
 from cutaway_server.search.articles.terms import ANALYZER, spaced
 
 _log = logging.getLogger(__name__)

@@ -21,8 +21,9 @@ from cutaway_server.errors import Fault
 from cutaway_server.search import embedding
 from cutaway_server.search.articles import index
 from cutaway_server.search.articles.index import IndexBroken, IndexWriter
+from cutaway_server.search.articles.kept import Text
 from cutaway_server.search.articles.phrases import key_phrases
-from cutaway_server.search.articles.record import Record, Text
+from cutaway_server.search.articles.record import Record
 from cutaway_server.search.articles.vectors import VectorsWriter
 
 _log = logging.getLogger(__name__)

@@ -20,7 +20,8 @@ from cutaway_server.search.articles.duplicates import distinct
 from cutaway_server.search.articles.entry import Found, Wanted
 from cutaway_server.search.articles.found import found
 from cutaway_server.search.articles.index import Index
-from cutaway_server.search.articles.record import Record, Stored
+from cutaway_server.search.articles.kept import Stored
+from cutaway_server.search.articles.record import Record
 from cutaway_server.search.articles.terms import terms
 from cutaway_server.search.articles.vectors import Vectors
 

@@ -13,7 +13,6 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -21,6 +20,7 @@ from typing import Self, TypeVar
 from cutaway_server.search.articles.columns import COLUMNS, ENTRY, clean, from_row, hot, to_row, to_tuple
 from cutaway_server.search.articles.database import FILE, open_database, reading, told, writing
 from cutaway_server.search.articles.entry import Entry
+from cutaway_server.search.articles.kept import Changes, Put, Stats, Stored, Text
 from cutaway_server.search.articles.samples import samples
 
 _FEW_IDS = 10_000
@@ -31,57 +31,6 @@ _WORDS = ("title", "description")
 """What is searched: a change of anything else is none for the index."""
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """What became of the entries that were put: how many are new, have changed, are as they were."""
-
-    added: int = 0
-    changed: int = 0
-    same: int = 0
-
-    def __add__(self, other: Put) -> Put:
-        return Put(self.added + other.added, self.changed + other.changed, self.same + other.same)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An article as it is kept."""
-
-    id: int
-    entry: Entry
-    phrases: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """The words of an article as of a change."""
-
-    id: int
-    sequence: int
-    title: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What happened up to and including ``sequence``: only the last state of each article."""
-
-    sequence: int
-    texts: Sequence[Text]
-    removed: Sequence[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """The record in numbers; ``samples`` says that all articles are those of the package."""
-
-    articles: int
-    samples: bool
-    without_phrases: int
-    size_bytes: int
-    sequence: int
 
 
 class Record:

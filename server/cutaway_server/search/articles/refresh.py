@@ -24,7 +24,8 @@ from cutaway_server.fetch.door import Door
 from cutaway_server.fetch.guard import AddressRefused
 from cutaway_server.fetch.urls import check_url, mask_url
 from cutaway_server.search.articles.feeds import Feed, NotAFeed, read_feed
-from cutaway_server.search.articles.record import Put, Record
+from cutaway_server.search.articles.kept import Put
+from cutaway_server.search.articles.record import Record
 from cutaway_server.search.articles.subscriptions import Subscription, Subscriptions
 from cutaway_server.work.pool import OutOfMemory, OutOfTime, WorkerDied, Workers, WorkersClosed
 
