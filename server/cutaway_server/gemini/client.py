@@ -163,6 +163,10 @@ class Gemini:
                 async def deliver(piece: Answer) -> None:
                     budget.reschedule(None)
                     await line.put(piece)
+                    # To read on takes longer than to hand on: the agent that waits for the words goes first, and the
+                    # socket behind it.
+                    for _ in range(2):
+                        await asyncio.sleep(0)
 
                 await self._trying(lambda: self._ask(ask, deliver), budget, ask.model)
         except TimeoutError:
