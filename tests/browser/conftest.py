@@ -1,0 +1,77 @@
+"""A real browser for tests: Debian's Chromium, driven by Playwright. What comes in is the program that is found on this
+machine; what goes out are pages that tell on what went wrong in them.
+
+Playwright's sync API keeps an event loop running in the main thread for as long as it is open. So it is open for the
+tests of this folder only, and they run servers in threads or processes of their own, never on a loop of the test's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+PATIENCE_SECONDS = 30.0
+"""How long a test waits for what must come: for failures only."""
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """The browser: ``CUTAWAY_CHROMIUM``, or the program ``chromium``; one for all tests of the folder."""
+    program = os.environ.get("CUTAWAY_CHROMIUM") or shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium, or CUTAWAY_CHROMIUM=/path/of/the/program")
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+    # Its sandbox needs rights that neither root nor a container has; only our own pages are opened.
+    options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    """What pages complained of: uncaught errors, and errors in the console, such as violations of a page's
+    Content-Security-Policy. The test fails for each that it has not taken out.
+    """
+    told: list[str] = []
+    yield told
+    assert not told, "\n".join(told)
+
+
+@pytest.fixture
+def new_page(chromium: Browser, complaints: list[str]) -> Iterator[Callable[..., Page]]:
+    """Open a page with a profile of its own: ``new_page(color_scheme="dark")``, or any other option of Playwright's
+    ``new_context``; with ``watched=False`` it may complain as it likes.
+    """
+    contexts = []
+
+    def open_page(*, watched: bool = True, **options: Any) -> Page:
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
+        if watched:
+            context.on("console", lambda message: complaints.extend(_complaint(message)))
+            context.on("weberror", lambda error: complaints.append(f"uncaught: {error.error}"))
+        return context.new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page]) -> Page:
+    """A page of the size of a laptop's."""
+    return new_page(viewport={"width": 1280, "height": 800})
+
+
+def _complaint(message: ConsoleMessage) -> list[str]:
+    if message.type != "error":
+        return []
+    return [f"console: {message.text} ({message.location.get('url', '')})"]
