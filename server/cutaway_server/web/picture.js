@@ -16,46 +16,46 @@ const PREVIEW = 160;
  * @throws {Error} In words: it is no picture, or too large.
  */
 export async function readPicture(file) {
-  const name = file.name || "Pasted picture";
-  if (file.size > MOST_READ) throw new Error(`${name} is too large: a picture may have up to 64 MB.`);
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file);
-  } catch {
-    throw new Error(`${name} is not a picture that this browser can read. Choose a PNG, JPEG, GIF or WebP.`);
-  }
-  try {
-    const { width, height } = bitmap;
-    const fits = TAKEN.includes(file.type) && file.size <= MOST_BYTES && width * height <= MOST_PIXELS;
-    const data = fits ? file : await blobOf(drawn(bitmap, LONGEST_SIDE));
-    const note = fits ? "" : "made smaller";
-    return { data: await dataUrl(data), preview: drawn(bitmap, PREVIEW), name, note };
-  } finally {
-    bitmap.close();
-  }
+	const name = file.name || "Pasted picture";
+	if (file.size > MOST_READ) throw new Error(`${name} is too large: a picture may have up to 64 MB.`);
+	let bitmap;
+	try {
+		bitmap = await createImageBitmap(file);
+	} catch {
+		throw new Error(`${name} is not a picture that this browser can read. Choose a PNG, JPEG, GIF or WebP.`);
+	}
+	try {
+		const { width, height } = bitmap;
+		const fits = TAKEN.includes(file.type) && file.size <= MOST_BYTES && width * height <= MOST_PIXELS;
+		const data = fits ? file : await blobOf(drawn(bitmap, LONGEST_SIDE));
+		const note = fits ? "" : "made smaller";
+		return { data: await dataUrl(data), preview: drawn(bitmap, PREVIEW), name, note };
+	} finally {
+		bitmap.close();
+	}
 }
 
 function drawn(bitmap, longest) {
-  const scale = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
-  const canvas = document.createElement("canvas");
-  canvas.width = Math.max(1, Math.round(bitmap.width * scale));
-  canvas.height = Math.max(1, Math.round(bitmap.height * scale));
-  const context = canvas.getContext("2d");
-  context.fillStyle = "white"; // behind what is transparent
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return canvas;
+	const scale = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
+	const canvas = document.createElement("canvas");
+	canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+	canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+	const context = canvas.getContext("2d");
+	context.fillStyle = "white"; // behind what is transparent
+	context.fillRect(0, 0, canvas.width, canvas.height);
+	context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+	return canvas;
 }
 
 function blobOf(canvas) {
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
+	return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
 }
 
 function dataUrl(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result);
-    reader.onerror = () => reject(new Error("The file cannot be read."));
-    reader.readAsDataURL(blob);
-  });
+	return new Promise((resolve, reject) => {
+		const reader = new FileReader();
+		reader.onload = () => resolve(reader.result);
+		reader.onerror = () => reject(new Error("The file cannot be read."));
+		reader.readAsDataURL(blob);
+	});
 }
