@@ -1,0 +1,7 @@
+// Shows the HTML that comes with a grounded summary, in a frame without an origin, scripts of its own, or a way out but
+// links that are followed.
+addEventListener("message", ({ source, data }) => {
+	if (source !== parent || parent === self || typeof data !== "string") return;
+	const made = new DOMParser().parseFromString(data, "text/html");
+	document.body.replaceChildren(...made.head.querySelectorAll("style"), ...made.body.childNodes);
+});
