@@ -117,7 +117,7 @@ cells = [
     "from cutaway.widgets import SnippetGallery\\n"
     "gallery = SnippetGallery('https://example.com/talk.mp4', client=client)\\ngallery",
     "len(gallery.wait())",
-    "other = SnippetGallery(client.snippets('https://example.com/talk.mp4'))\nother",
+    "other = SnippetGallery(client.snippets('https://example.com/talk.mp4'))\\nother",
     "len(other.wait())",
 ]
 document = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
