@@ -88,7 +88,7 @@ def test_save_one_and_all_write_files_and_say_where(page: Page, tmp_path: Path, 
         assert status["status"]["saved"] == [1]
         assert Path("snippets/Moment 2.mp4").read_bytes() == bytes([2]) * 1000
         page.say(gallery, {"do": "save_all"})
-        page.wait_for(lambda: status["status"]["note"] == "Saved: 3 files in snippets")
+        page.wait_for(lambda: status["status"]["note"] == "Saved: 3 files in snippets/")
         names = ["Moment 1.mp4", "Moment 2.mp4", "Moment 3.mp4"]
         assert sorted(each.name for each in Path("snippets").iterdir()) == names, "what is there is not saved again"
         assert [file.name for file in gallery.save_all(tmp_path / "else")] == names

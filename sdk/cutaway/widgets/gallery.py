@@ -206,7 +206,7 @@ class SnippetGallery(View):
                     file = self._saved[number] = await asyncio.to_thread(snippet.save, self._folder)
                 files.append(file)
         if files:
-            where = str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"
+            where = str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}/"
             self._say(note=without_controls(f"Saved: {where}"), saved=sorted(self._saved))
         return files
 
