@@ -214,6 +214,13 @@ def test_the_servers_own_address_of_a_clip_is_told_unless_it_holds_a_secret(page
                 assert "secret" not in json.dumps(page.of(gallery).state)
 
 
+def test_who_asks_whether_anybody_is_there_gets_an_answer(page: Page) -> None:
+    with FakeServer(Hang()) as server, Client(server.url) as client:
+        gallery = SnippetGallery(URL, client=client)
+        page.say(gallery, {"do": "hello"})
+        assert page.of(gallery).heard == [({"hello": True}, [])]
+
+
 def test_two_galleries_run_side_by_side(page: Page) -> None:
     first, second = Wait(), Wait()
     with FakeServer(snippet(1), first, complete()) as one, FakeServer(snippet(2), second, complete()) as two:

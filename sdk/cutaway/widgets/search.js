@@ -261,6 +261,7 @@ function render({ model, el, signal }) {
     release();
   });
   for (const each of [showArticles, showSummary, showAbout, showImages]) each();
+  requests.hello();
 }
 
 export default { render };

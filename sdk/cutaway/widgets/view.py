@@ -182,7 +182,9 @@ class View(anywidget.AnyWidget):
 
 
 def _heard(view: View, content: Any, buffers: list[Any]) -> None:
-    if isinstance(content, dict):
+    if content == {"do": "hello"}:
+        view.send({"hello": True})
+    elif isinstance(content, dict):
         view._start(view._asked(content, buffers))
 
 
