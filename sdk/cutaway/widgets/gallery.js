@@ -139,7 +139,8 @@ function render({ model, el, signal }) {
     local = text;
     say(note, local || model.get("status").note || "");
   };
-  const player = new Player(new Requests(model, signal, tell), tell);
+  const requests = new Requests(model, signal, tell);
+  const player = new Player(requests, tell);
   const head = make("div", { class: "cutaway-words" }, title, source);
   root(
     el,
@@ -220,6 +221,7 @@ function render({ model, el, signal }) {
   model.on("change:status", update);
   signal.addEventListener("abort", () => player.release());
   addCards();
+  requests.hello();
 }
 
 export default { render };

@@ -206,7 +206,7 @@ class SnippetGallery(View):
                     file = self._saved[number] = await asyncio.to_thread(snippet.save, self._folder)
                 files.append(file)
         if files:
-            where = str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"
+            where = str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}/"
             self._say(note=without_controls(f"Saved: {where}"), saved=sorted(self._saved))
         return files
 
@@ -227,7 +227,7 @@ def card_of(snippet: Snippet) -> dict[str, Any]:
     }
     if snippet.start is not None and snippet.end is not None:
         card["time"] = f"{clock(snippet.start)}–{clock(snippet.end)}"
-        card["length"] = f"{snippet.end - snippet.start:.0f} s"
+        card["length"] = f"{int(snippet.end - snippet.start + 0.5)} s"
     if snippet.poster is not None:
         card["poster"] = base64.b64encode(snippet.poster).decode()
     return card

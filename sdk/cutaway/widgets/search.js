@@ -144,19 +144,15 @@ function render({ model, el, signal }) {
   const summary = make("div", { class: "cutaway-summary" });
   const by = make("div", { class: "cutaway-facts" });
   const entry = make("div");
-  const part = (label, ...children) => make("section", { "aria-label": label, hidden: true }, ...children);
+  const part = (label, ...children) =>
+    make("section", { class: `cutaway-part-${label.toLowerCase()}`, "aria-label": label, hidden: true }, ...children);
   const summaryPart = part("Summary", summary, by, entry);
   const articles = make("ol", { class: "cutaway-articles" });
   const articlesPart = part("Articles", articles);
   const images = make("div", { class: "cutaway-images" });
   const captions = make("div", { class: "cutaway-captions" });
   const imagesPart = part("Images", images, captions);
-  const answer = make(
-    "div",
-    { class: "cutaway-answer" },
-    make("div", { class: "cutaway-column" }, summaryPart, articlesPart),
-    make("div", { class: "cutaway-column" }, imagesPart),
-  );
+  const answer = make("div", { class: "cutaway-answer" }, summaryPart, imagesPart, articlesPart);
   root(el, top, make("div", { class: "cutaway-progress-row" }, bar, state), error, answer, failures, note);
 
   const requests = new Requests(model, signal, tell);
@@ -252,7 +248,6 @@ function render({ model, el, signal }) {
     show(bar, running);
     bar.setAttribute("aria-valuetext", "Searching");
     say(error, status.error || "");
-    answer.classList.toggle("cutaway-running", running);
     say(note, local || status.note || "");
   };
 
@@ -266,6 +261,7 @@ function render({ model, el, signal }) {
     release();
   });
   for (const each of [showArticles, showSummary, showAbout, showImages]) each();
+  requests.hello();
 }
 
 export default { render };

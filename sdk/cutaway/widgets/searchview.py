@@ -124,6 +124,7 @@ class SearchView(View):
 
     async def _begin(self, stream: SearchStream, source: str, picture: bool) -> None:
         before, self._stream = self._stream, stream
+        self._finished.set()  # who waits for another answer gets this one, as far as it is
         self._finished, self._error = asyncio.Event(), None
         self._images = []
         query = without_controls(stream._stream._answer.query)
@@ -220,6 +221,8 @@ class SearchView(View):
             await self._stream._stream.aclose()
 
     def _forget(self) -> None:
+        if self.state == "running":
+            self._end("stopped")
         self._stream, self._images = None, []
 
 

@@ -62,7 +62,9 @@ function say(element, text) {
   show(element, text !== "");
 }
 
-const GONE = "The kernel does not answer. If it was restarted, or this notebook was opened anew, run the cell again.";
+const GONE =
+  "The kernel does not answer. Unless it is busy with a cell, it was restarted since, or this notebook was opened " +
+  "again: run the cell again.";
 const PATIENCE_MS = 4000;
 
 /** Asks the kernel for bytes, which come in a message of their own, and says so when nobody answers. */
@@ -78,7 +80,8 @@ class Requests {
       this.waiting.delete(key);
       clearTimeout(waiting.timer);
       this.tell("");
-      if (message.error || !buffers?.length) waiting.reject(new Error(message.error || "Nothing came."));
+      if (message.hello) waiting.resolve();
+      else if (message.error || !buffers?.length) waiting.reject(new Error(message.error || "Nothing came."));
       else waiting.resolve(new Blob([buffers[0]], { type: message.type }));
     };
     model.on("msg:custom", heard);
@@ -88,8 +91,14 @@ class Requests {
     });
   }
 
-  static key({ clip, turn, image }) {
+  static key({ hello, clip, turn, image }) {
+    if (hello) return "hello";
     return clip === undefined ? `image ${turn} ${image}` : `clip ${clip}`;
+  }
+
+  /** Ask whether anybody is there: what a notebook was saved with may be all there is. */
+  hello() {
+    this.ask({ do: "hello" }, { hello: true }).catch(() => {});
   }
 
   /** A blob, by the message that asks for it and the one that answers. */

@@ -11,6 +11,7 @@ import asyncio
 import html
 import logging
 from collections.abc import Coroutine
+from contextvars import Context
 from importlib.resources import files
 from typing import Any
 
@@ -135,7 +136,9 @@ class View(anywidget.AnyWidget):
             finally:
                 self._tasks.discard(task)
 
-        background().start(kept())
+        # In no cell's context: a kernel would say that all that is sent is of the cell that began it, and programs that
+        # run notebooks pass over what is not of the cell that runs.
+        Context().run(background().start, kept())
 
     async def _asked(self, content: dict[str, Any], buffers: list[Any]) -> None:
         """Do what somebody pressed a button for."""
@@ -147,12 +150,17 @@ class View(anywidget.AnyWidget):
         """Stop the work and take the view away from the notebook. What has come stays with this object."""
         if self.comm is not None:
             super().close()
+            self.layout.close()  # a widget of its own, which nobody else would
             self.__dict__.pop("_repr_mimebundle_", None)  # ipywidgets makes it None; ours says that it is closed
             self._start(self._stop())
 
     def let_go(self) -> None:
         """Close, and forget what came: the cell that made it runs again, or is gone."""
         self.close()
+        self._start(self._drop())
+
+    async def _drop(self) -> None:
+        await self._stop()
         self._forget()
 
     def _forget(self) -> None:
@@ -174,7 +182,9 @@ class View(anywidget.AnyWidget):
 
 
 def _heard(view: View, content: Any, buffers: list[Any]) -> None:
-    if isinstance(content, dict):
+    if content == {"do": "hello"}:
+        view.send({"hello": True})
+    elif isinstance(content, dict):
         view._start(view._asked(content, buffers))
 
 
