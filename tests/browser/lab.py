@@ -194,9 +194,9 @@ class Notebook:
         """Open it, or open it anew as somebody who comes back tomorrow."""
         self.page.goto(self._lab.url(self.name))
         self.page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext")
-        self._do(_READY)
+        self.do(_READY)
 
-    def _do(self, script: str, **arguments: object) -> Any:
+    def do(self, script: str, **arguments: object) -> Any:
         """Run statements of JavaScript beside the application; what they await is awaited."""
         return self.page.evaluate(f"async ({{{', '.join(arguments)}}}) => {{{_PANEL}{script}}}", arguments)
 
@@ -213,35 +213,39 @@ class Notebook:
 
     def run_all(self) -> None:
         """Run all cells and wait until the last one is done; fails with the words of the first error."""
-        self._do("await app.commands.execute('notebook:run-all-cells')")
+        self.do("await app.commands.execute('notebook:run-all-cells')")
         self._no_error()
+
+    def clear(self, number: int) -> None:
+        """Take away what a code cell shows."""
+        self.do(f"{_CHOOSE}; await app.commands.execute('notebook:clear-cell-output')", number=number)
 
     def start(self, number: int) -> None:
         """Run a code cell without waiting for its end."""
-        self._do(f"{_CHOOSE}; void app.commands.execute('notebook:run-cell')", number=number)
+        self.do(f"{_CHOOSE}; void app.commands.execute('notebook:run-cell')", number=number)
 
     def run(self, number: int) -> None:
         """Run a code cell and wait for its end; fails with the words of its error."""
-        self._do(f"{_CHOOSE}; await app.commands.execute('notebook:run-cell')", number=number)
+        self.do(f"{_CHOOSE}; await app.commands.execute('notebook:run-cell')", number=number)
         self._no_error(number)
 
     def _no_error(self, number: int | None = None) -> None:
-        errors = self._do(_ERRORS, number=number)
+        errors = self.do(_ERRORS, number=number)
         assert not errors, errors[0]
 
     # --- kernel and file ---------------------------------------------------------------------------------------------
 
     def interrupt(self) -> None:
         """Interrupt the cell that runs."""
-        self._do("await panel.sessionContext.session.kernel.interrupt()")
+        self.do("await panel.sessionContext.session.kernel.interrupt()")
 
     def restart(self) -> None:
         """Restart the kernel; returns when it is ready."""
-        self._do("await panel.sessionContext.session.kernel.restart(); await panel.sessionContext.session.kernel.info")
+        self.do("await panel.sessionContext.session.kernel.restart(); await panel.sessionContext.session.kernel.info")
 
     def shut_down(self) -> None:
         """End the kernel."""
-        self._do("await panel.sessionContext.shutdown()")
+        self.do("await panel.sessionContext.shutdown()")
 
     def idle(self) -> None:
         """Wait until the kernel has nothing to do."""
@@ -249,7 +253,7 @@ class Notebook:
 
     def save(self) -> int:
         """Save it and return the file's size in bytes."""
-        self._do("await app.commands.execute('docmanager:save')")
+        self.do("await app.commands.execute('docmanager:save')")
         return (self._lab.notebooks / self.name).stat().st_size
 
 

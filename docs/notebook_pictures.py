@@ -1,0 +1,116 @@
+"""The notebooks' pictures, for the README and for the notebooks themselves: ``python docs/notebook_pictures.py``.
+
+What goes in are the notebooks, run in a real JupyterLab in Chromium; what comes out are PNGs with few colours, in
+``docs/images`` the window and in ``notebooks/images`` what to expect of each notebook. Look at them before they are
+committed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Locator, expect, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))  # JupyterLab is the tests' own
+
+from browser.lab import Lab, Notebook  # noqa: E402
+
+from cutaway import sample_video  # noqa: E402
+
+MOST_BYTES = 150_000
+_COLOURS = (256, 192, 128, 96, 64)
+
+
+def main() -> None:
+    """Make all pictures."""
+    program = os.environ.get("CUTAWAY_CHROMIUM") or shutil.which("chromium")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        with Lab(Path(folder) / "lab", sample_video(Path(folder) / "sample.mp4")) as lab:
+            with opened(browser, lab, "01-snippets.ipynb") as notebook:
+                gallery = notebook.output(1)
+                gallery.get_by_role("button", name=re.compile("^Play ")).first.click()
+                stopped_at(gallery.locator("video"), 6.0)
+                keep(gallery.locator(".cutaway").screenshot(), ROOT / "notebooks/images/snippets.png")
+                keep(window(notebook, 1), ROOT / "docs/images/notebook-snippets.png")
+            with opened(browser, lab, "02-search.ipynb") as notebook:
+                view = notebook.output(1)
+                expect(view.get_by_role("region", name="Images").locator("img").first).to_be_visible()
+                keep(view.locator(".cutaway").screenshot(), ROOT / "notebooks/images/search.png")
+                keep(window(notebook, 1), ROOT / "docs/images/notebook-search.png")
+            with opened(browser, lab, "03-from-scripts-and-async.ipynb") as notebook:
+                keep(together(notebook, 1, 2), ROOT / "notebooks/images/scripts.png")
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, lab: Lab, name: str) -> Iterator[Notebook]:
+    """A notebook that has run, in a window that holds it whole, with nothing beside it."""
+    notebook = Notebook(browser.new_page(viewport={"width": 1080, "height": 2400}), lab, name)
+    notebook.do("await app.commands.execute('application:toggle-left-area')")
+    notebook.run_all()
+    expect(notebook.page.get_by_role("button", name="Stop", exact=True).locator("visible=true")).to_have_count(0)
+    yield notebook
+    notebook.shut_down()
+    notebook.page.close()
+
+
+def stopped_at(video: Locator, seconds: float) -> None:
+    """Show one frame, without controls."""
+    video.evaluate(
+        """(video, seconds) => new Promise((resolve) => {
+          video.pause();
+          video.controls = false;
+          video.addEventListener("seeked", () => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+          video.currentTime = seconds;
+        })""",
+        seconds,
+    )
+
+
+def window(notebook: Notebook, number: int) -> bytes:
+    """The window from its menus to the end of a cell; what is above that cell's code is scrolled away."""
+    cell = notebook.cells.nth(number)
+    box = cell.bounding_box()
+    assert box is not None
+    notebook.page.set_viewport_size({"width": 1080, "height": round(box["height"]) + 150})
+    cell.evaluate("cell => cell.scrollIntoView({ block: 'start' })")
+    return notebook.page.screenshot()
+
+
+def together(notebook: Notebook, first: int, last: int) -> bytes:
+    """Some cells, with the words between them."""
+    top, bottom = (notebook.cells.nth(number).bounding_box() for number in (first, last))
+    assert top is not None
+    assert bottom is not None
+    height = bottom["y"] + bottom["height"] - top["y"]
+    return notebook.page.screenshot(clip={**top, "height": height})
+
+
+def keep(png: bytes, path: Path) -> None:
+    """Save a picture with as many colours as fit."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    for colours in _COLOURS:
+        small = io.BytesIO()
+        picture.quantize(colours, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+        if small.tell() <= MOST_BYTES:
+            break
+    else:
+        sys.exit(f"{path.name} cannot be made small: {small.tell()} bytes")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(small.getvalue())
+    print(f"{path.relative_to(ROOT)}: {picture.width}x{picture.height}, {colours} colours, {small.tell():,} bytes")
+
+
+if __name__ == "__main__":
+    main()
