@@ -144,6 +144,7 @@ function render({ model, el, signal }) {
   const head = make("div", { class: "cutaway-words" }, title, source);
   root(
     el,
+    signal,
     make("div", { class: "cutaway-head" }, head, make("div", { class: "cutaway-buttons" }, saveAll, stop)),
     make("div", { class: "cutaway-progress-row" }, progress, count),
     error,
