@@ -75,6 +75,17 @@ const GONE =
   "again: run the cell again.";
 const PATIENCE_MS = 4000;
 
+/** Tells a text in a note, in place of what the kernel said last; of a kernel that is gone nothing is awaited. */
+function teller(model, note) {
+  let local = "";
+  const tell = (text = local) => {
+    local = text;
+    say(note, local || model.get("status").note || "");
+    note.closest(".cutaway")?.classList.toggle("cutaway-gone", local === GONE);
+  };
+  return tell;
+}
+
 /** Asks the kernel for bytes, which come in a message of their own, and says so when nobody answers. */
 class Requests {
   constructor(model, signal, tell) {
