@@ -63,7 +63,7 @@ def test_cards_arrive_while_the_video_is_analysed(page: Page) -> None:
 def test_a_clip_is_sent_when_it_is_wanted_and_is_in_no_state(page: Page) -> None:
     with FakeServer(snippet(1), snippet(2, size_bytes=200_000), complete()) as server, Client(server.url) as client:
         gallery = SnippetGallery(URL, client=client)
-        gallery.wait()
+        page.wait_state(gallery, "done")
         shown = page.of(gallery)
         page.say(gallery, {"do": "play", "card": 1})
         page.wait_for(lambda: bool(shown.heard))
@@ -181,7 +181,7 @@ def test_the_state_of_eight_snippets_is_small_unless_they_are_embedded(page: Pag
     film = [with_metadata(snippet(n, size_bytes=1_000_000), poster=poster) for n in range(1, 9)]
     with FakeServer(*film, complete()) as server, Client(server.url) as client:
         gallery = SnippetGallery(URL, client=client)
-        gallery.wait()
+        page.wait_state(gallery, "done")
         whole = {gallery.model_id: gallery._get_embed_state()}
         assert len(json.dumps(whole)) < 300_000
         # What is sent while it fills, too: each card once.

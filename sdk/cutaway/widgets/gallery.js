@@ -134,16 +134,13 @@ function render({ model, el, signal }) {
   const error = make("div", { class: "cutaway-error", role: "alert", hidden: true });
   const note = make("div", { class: "cutaway-note", role: "status", hidden: true });
   const cards = make("ul", { class: "cutaway-cards", "aria-label": "Snippets" });
-  let local = "";
-  const tell = (text) => {
-    local = text;
-    say(note, local || model.get("status").note || "");
-  };
+  const tell = teller(model, note);
   const requests = new Requests(model, signal, tell);
   const player = new Player(requests, tell);
   const head = make("div", { class: "cutaway-words" }, title, source);
   root(
     el,
+    signal,
     make("div", { class: "cutaway-head" }, head, make("div", { class: "cutaway-buttons" }, saveAll, stop)),
     make("div", { class: "cutaway-progress-row" }, progress, count),
     error,
@@ -214,7 +211,7 @@ function render({ model, el, signal }) {
     for (const [number, item] of [...cards.children].entries()) {
       item.classList.toggle("cutaway-saved", (status.saved || []).includes(number));
     }
-    say(note, local || status.note || "");
+    tell();
   };
 
   model.on("change:count", addCards);

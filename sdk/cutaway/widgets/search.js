@@ -124,12 +124,8 @@ function form(model, tell) {
 }
 
 function render({ model, el, signal }) {
-  let local = "";
   const note = make("div", { class: "cutaway-note", role: "status", hidden: true });
-  const tell = (text) => {
-    local = text;
-    say(note, local || model.get("status").note || "");
-  };
+  const tell = teller(model, note);
   const asking = form(model, tell);
   const question = make("div", { class: "cutaway-title" });
   const stop = model.get("asks") ? asking.stop : button("Stop", "stop", () => model.send({ do: "stop" }));
@@ -153,7 +149,7 @@ function render({ model, el, signal }) {
   const captions = make("div", { class: "cutaway-captions" });
   const imagesPart = part("Images", images, captions);
   const answer = make("div", { class: "cutaway-answer" }, summaryPart, imagesPart, articlesPart);
-  root(el, top, make("div", { class: "cutaway-progress-row" }, bar, state), error, answer, failures, note);
+  root(el, signal, top, make("div", { class: "cutaway-progress-row" }, bar, state), error, answer, failures, note);
 
   const requests = new Requests(model, signal, tell);
   let turn = -1;
@@ -248,7 +244,7 @@ function render({ model, el, signal }) {
     show(bar, running);
     bar.setAttribute("aria-valuetext", "Searching");
     say(error, status.error || "");
-    say(note, local || status.note || "");
+    tell();
   };
 
   model.on("change:articles", showArticles);

@@ -47,10 +47,18 @@ function button(label, picture, onclick, attributes = {}) {
   return make("button", { type: "button", class: "cutaway-button", onclick, ...attributes }, icon(picture), ...words);
 }
 
-/** The root of a view. Keys pressed in it are its own: Jupyter's shortcuts would move between cells. */
-function root(el, ...children) {
-  const element = make("div", { class: "cutaway", "data-lm-suppress-shortcuts": "true" }, ...children);
-  element.addEventListener("keydown", (event) => event.stopPropagation());
+/**
+ * The root of a view. Plain keys that are pressed in it are its own: Jupyter's shortcuts would move between cells and
+ * edit them. Jupyter listens on the document before anybody in it, and looks at an attribute. Ctrl+S still saves.
+ */
+function root(el, signal, ...children) {
+  const element = make("div", { class: "cutaway" }, ...children);
+  const plain = (event) => !(event.ctrlKey || event.metaKey || event.altKey);
+  const before = (event) => {
+    if (element.contains(event.target)) element.toggleAttribute("data-lm-suppress-shortcuts", plain(event));
+  };
+  window.addEventListener("keydown", before, { capture: true, signal });
+  element.addEventListener("keydown", (event) => plain(event) && event.stopPropagation());
   el.append(element);
   return element;
 }
@@ -66,6 +74,17 @@ const GONE =
   "The kernel does not answer. Unless it is busy with a cell, it was restarted since, or this notebook was opened " +
   "again: run the cell again.";
 const PATIENCE_MS = 4000;
+
+/** Tells a text in a note, in place of what the kernel said last; of a kernel that is gone nothing is awaited. */
+function teller(model, note) {
+  let local = "";
+  const tell = (text = local) => {
+    local = text;
+    say(note, local || model.get("status").note || "");
+    note.closest(".cutaway")?.classList.toggle("cutaway-gone", local === GONE);
+  };
+  return tell;
+}
 
 /** Asks the kernel for bytes, which come in a message of their own, and says so when nobody answers. */
 class Requests {

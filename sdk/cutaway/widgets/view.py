@@ -99,6 +99,9 @@ class View(anywidget.AnyWidget):
 
         if self.state == "running":
             background().run(waited())
+        if self.comm is not None:
+            # Programs that run notebooks pass over what comes between two cells; now they get all of it.
+            self.send_state()
         if self._error is not None:
             raise self._error
         return self.result
