@@ -28,6 +28,8 @@ from browser.lab import Lab, Notebook  # noqa: E402
 from cutaway import sample_video  # noqa: E402
 
 MOST_BYTES = 150_000
+MOST_HEIGHT = 1040
+WIDTH, HEIGHT = 1080, 2400
 _COLOURS = (256, 192, 128, 96, 64)
 
 
@@ -39,8 +41,9 @@ def main() -> None:
         with Lab(Path(folder) / "lab", sample_video(Path(folder) / "sample.mp4")) as lab:
             with opened(browser, lab, "01-snippets.ipynb") as notebook:
                 gallery = notebook.output(1)
-                gallery.get_by_role("button", name=re.compile("^Play ")).first.click()
-                stopped_at(gallery.locator("video"), 6.0)
+                gallery.get_by_role("button", name=re.compile("^Play .*Simple rules")).click()
+                stopped_at(gallery.locator("video"), 4.0)
+                notebook.do("panel.content.activeCellIndex = panel.content.widgets.length - 1")
                 keep(gallery.locator(".cutaway").screenshot(), ROOT / "notebooks/images/snippets.png")
                 keep(window(notebook, 1), ROOT / "docs/images/notebook-snippets.png")
             with opened(browser, lab, "02-search.ipynb") as notebook:
@@ -56,7 +59,7 @@ def main() -> None:
 @contextmanager
 def opened(browser: Browser, lab: Lab, name: str) -> Iterator[Notebook]:
     """A notebook that has run, in a window that holds it whole, with nothing beside it."""
-    notebook = Notebook(browser.new_page(viewport={"width": 1080, "height": 2400}), lab, name)
+    notebook = Notebook(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), lab, name)
     notebook.do("await app.commands.execute('application:toggle-left-area')")
     notebook.run_all()
     expect(notebook.page.get_by_role("button", name="Stop", exact=True).locator("visible=true")).to_have_count(0)
@@ -79,13 +82,15 @@ def stopped_at(video: Locator, seconds: float) -> None:
 
 
 def window(notebook: Notebook, number: int) -> bytes:
-    """The window from its menus to the end of a cell; what is above that cell's code is scrolled away."""
-    cell = notebook.cells.nth(number)
-    box = cell.bounding_box()
-    assert box is not None
-    notebook.page.set_viewport_size({"width": 1080, "height": round(box["height"]) + 150})
-    cell.evaluate("cell => cell.scrollIntoView({ block: 'start' })")
-    return notebook.page.screenshot()
+    """The window, scrolled to a cell and as high as that cell, up to a limit."""
+    page = notebook.page
+    frame, cell = page.locator(".jp-WindowedPanel-outer").bounding_box(), notebook.cells.nth(number).bounding_box()
+    assert frame is not None
+    assert cell is not None
+    around = HEIGHT - frame["height"]
+    page.set_viewport_size({"width": WIDTH, "height": min(MOST_HEIGHT, round(around + cell["height"]))})
+    notebook.cells.nth(number).evaluate("cell => cell.scrollIntoView({ block: 'start' })")
+    return page.screenshot()
 
 
 def together(notebook: Notebook, first: int, last: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -41,6 +42,7 @@ class Ran:
         self.outputs: dict[str, list[dict[str, Any]]] = {
             cell["id"]: cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code"
         }
+        self._widgets = notebook["metadata"].get("widgets", {})
 
     def printed(self, cell: str) -> str:
         """What a cell printed."""
@@ -50,6 +52,13 @@ class Ran:
         """The value of a cell, by MIME type."""
         (value,) = [o["data"] for o in self.outputs[cell] if o["output_type"] == "execute_result"]
         return {kind: data if isinstance(data, str) else "".join(data) for kind, data in value.items()}
+
+    def view(self, cell: str) -> dict[str, Any]:
+        """The state of the widget that a cell shows, as a browser would have it in the end."""
+        (value,) = [o["data"] for o in self.outputs[cell] if o["output_type"] == "execute_result"]
+        states = self._widgets["application/vnd.jupyter.widget-state+json"]["state"]
+        state: dict[str, Any] = states[value["application/vnd.jupyter.widget-view+json"]["model_id"]]["state"]
+        return state
 
 
 def run(name: str, folder: Path, sample: Path) -> Ran:
@@ -84,6 +93,36 @@ def test_it_is_committed_clean_and_illustrated(path: Path) -> None:
 
 def test_they_are_numbered() -> None:
     assert [path.name.partition("-")[0] for path in NOTEBOOKS] == ["01", "02", "03"]
+
+
+def test_snippets(tmp_path: Path, sample: Path) -> None:
+    ran = run("01-snippets.ipynb", tmp_path, sample)
+    assert "Run the cell again" in ran.shown("gallery")["text/html"]
+    lines = ran.printed("values").splitlines()
+    assert len(lines) >= 4
+    gallery = ran.view("gallery")
+    assert gallery["count"] == len(lines)
+    for number, line in enumerate(lines):
+        card = gallery[f"card_{number}"]
+        assert line.endswith(f" s  {card['title']}")
+        assert base64.b64decode(card["poster"]).startswith(b"\xff\xd8")
+        assert "video" not in card
+    (saved,) = (tmp_path / "snippets").glob("*.mp4")
+    assert saved.name in ran.shown("save")["text/plain"]
+    assert "image/jpeg" in ran.shown("snippet")
+
+
+def test_search(tmp_path: Path, sample: Path) -> None:
+    ran = run("02-search.ipynb", tmp_path, sample)
+    found = ran.printed("result").splitlines()
+    assert found[0].startswith("1 Space telescopes that see what eyes cannot https://")
+    view = ran.view("view")
+    assert [f"{each['number']} {each['title']} {each['link']}" for each in view["articles"]] == found
+    assert view["status"]["state"] == "done"
+    assert view["asks"]
+    assert view["summary"]
+    assert view["images"]
+    assert not ran.view("stream")["asks"]
 
 
 def test_scripts_and_async(tmp_path: Path, sample: Path) -> None:
