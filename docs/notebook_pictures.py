@@ -24,7 +24,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))  # JupyterLab is the tests' own
 
 from browser.lab import Lab, Notebook  # noqa: E402
-
 from cutaway import sample_video  # noqa: E402
 
 MOST_BYTES = 150_000

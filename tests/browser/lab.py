@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import Locator, Page
 
-from processes import alive, command, descendants_of, wait_until
+from processes import alive, descendants_of, wait_until
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -53,16 +53,13 @@ class Lab:
         The sample video, which the notebooks find made already.
     application : str
         ``"lab"``, or ``"notebook"`` for Notebook 7.
-    environment
-        Further variables, for the server and its kernels.
     """
 
-    def __init__(self, folder: Path, sample: Path, application: str = "lab", **environment: str) -> None:
+    def __init__(self, folder: Path, sample: Path, application: str = "lab") -> None:
         self.folder = folder
         self.notebooks = folder / "notebooks"
         self._sample = sample
         self._application = application
-        self._environment = environment
 
     def __enter__(self) -> Self:
         # Not what somebody's own runs have left beside them.
@@ -93,7 +90,6 @@ class Lab:
             "JUPYTER_PATH": str(home / "path"),
             "JUPYTER_NO_CONFIG": "",
             "IPYTHONDIR": str(home / "ipython"),
-            **self._environment,
         }
         command = [sys.executable, "-m", "jupyter", self._application, *_FLAGS]
         with (self.folder / "log").open("w") as log:
@@ -128,7 +124,7 @@ class Lab:
         self._stop()
 
     def _stop(self) -> None:
-        family = descendants_of(self._process.pid)
+        family = self.processes()
         self._process.terminate()
         try:
             self._process.wait(_STOP_SECONDS)
@@ -142,19 +138,14 @@ class Lab:
         """What the server wrote."""
         return (self.folder / "log").read_text()
 
-    def kernels(self) -> set[int]:
-        """The processes of the kernels that run now."""
-        return {pid for pid in descendants_of(self._process.pid) if "ipykernel" in command(pid)}
+    def processes(self) -> set[int]:
+        """What runs below the server: kernels, and what they have started."""
+        return descendants_of(self._process.pid)
 
     def url(self, name: str) -> str:
         """Where a notebook opens, with nothing else beside it."""
         place = f"lab/tree/{quote(name)}?reset&" if self._application == "lab" else f"notebooks/{quote(name)}?"
         return f"{self._base}{place}token={self._token}"
-
-    def read(self, name: str) -> dict[str, Any]:
-        """A notebook as it is saved."""
-        notebook: dict[str, Any] = json.loads((self.notebooks / name).read_text())
-        return notebook
 
     def write(self, name: str, *cells: str) -> None:
         """Make a notebook of code cells."""
@@ -247,10 +238,6 @@ class Notebook:
         """End the kernel."""
         self.do("await panel.sessionContext.shutdown()")
 
-    def idle(self) -> None:
-        """Wait until the kernel has nothing to do."""
-        self.page.wait_for_function(f"() => {{{_PANEL}return panel.sessionContext.session.kernel.status === 'idle'}}")
-
     def save(self) -> int:
         """Save it and return the file's size in bytes."""
         self.do("await app.commands.execute('docmanager:save')")
@@ -269,8 +256,6 @@ const code = panel.content.widgets.filter((cell) => cell.model.type === 'code');
 panel.content.activeCellIndex = panel.content.widgets.indexOf(code[number]);
 panel.content.deselectAll()
 """
-
-
 _ERRORS = """
 const code = panel.content.widgets.filter((cell) => cell.model.type === 'code');
 return (number === null ? code : [code[number]])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from msgspec import structs
 from PIL import Image, ImageStat
 from playwright.sync_api import Locator, Page, expect
@@ -16,7 +17,8 @@ from tornado.web import StaticFileHandler
 
 from browser.lab import Lab, Notebook
 from cutaway import protocol
-from sdk.fake_search import FakeSearch, article, chunk, done, summary_done
+from processes import alive, wait_until
+from sdk.fake_search import ANSWER, FakeSearch, article, chunk, done, summary_done
 from sdk.fake_server import FakeServer, Hang, complete, error, progress, snippet
 from servers import Origin, Resource
 
@@ -30,7 +32,7 @@ def lab(chromium: object, sample: Path, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def open_notebook(lab: Lab, new_page: Callable[..., Page]) -> Iterator[Callable[..., Notebook]]:
-    """Open a notebook by its name, or make one of cells; its kernel ends with the test."""
+    """Open a notebook by its name, or make one of cells; its kernel, and what that started, ends with the test."""
     opened: list[Notebook] = []
 
     def open_one(name: str, *cells: str) -> Notebook:
@@ -41,8 +43,10 @@ def open_notebook(lab: Lab, new_page: Callable[..., Page]) -> Iterator[Callable[
         return opened[-1]
 
     yield open_one
+    processes = lab.processes()
     for notebook in opened:
         notebook.shut_down()
+    wait_until(lambda: not any(map(alive, processes)), 20)
 
 
 def cards_of(gallery: Locator) -> Locator:
@@ -273,12 +277,49 @@ def test_a_clip_comes_from_the_server_where_the_browser_reaches_it(
             assert video.evaluate("video => video.currentSrc").startswith(scheme)
 
 
+def test_a_gallery_whose_kernel_was_restarted_says_so(open_notebook: Callable[..., Notebook]) -> None:
+    with FakeServer(snippet(1), Hang()) as server:
+        notebook = open_notebook("restart.ipynb", f"{CLIENT.format(url=server.url)}\n{STREAM}")
+        notebook.run(0)
+        gallery = notebook.output(0)
+        expect(cards_of(gallery)).to_have_count(1)
+        notebook.restart()
+        assert server.left.wait(30)
+        cards_of(gallery).get_by_role("button", name=re.compile("^Play ")).click()
+        expect(gallery.get_by_text("run the cell again")).to_be_visible()
+        notebook.run(0)
+        expect(cards_of(notebook.output(0))).to_have_count(1)
+        expect(notebook.output(0).get_by_text("run the cell again")).to_be_hidden()
+
+
 def test_a_failure_is_told_in_the_gallery(open_notebook: Callable[..., Notebook]) -> None:
     with FakeServer(snippet(1), error("the video <b>ended</b> too early")) as server:
         notebook = open_notebook("failure.ipynb", CLIENT.format(url=server.url) + f"\n{STREAM}")
         notebook.run(0)
         expect(notebook.output(0).get_by_role("alert")).to_have_text(re.compile("the video <b>ended</b> too early"))
         expect(cards_of(notebook.output(0))).to_have_count(1)
+
+
+def test_the_views_are_for_everybody(open_notebook: Callable[..., Notebook]) -> None:
+    with FakeServer(*map(snippet, range(1, 4)), complete()) as clips, FakeSearch(*ANSWER) as answers:
+        notebook = open_notebook(
+            "everybody.ipynb",
+            f"{CLIENT.format(url=clips.url)}\n{STREAM}",
+            f"from cutaway.widgets import SearchView\n"
+            f"view = SearchView(cutaway.Client({answers.url!r}), text='comets')\nview",
+        )
+        notebook.run_all()
+        gallery, view = notebook.output(0), notebook.output(1)
+        expect(cards_of(gallery)).to_have_count(3)
+        cards_of(gallery).get_by_role("button", name=re.compile("^Play ")).first.click()
+        expect(view.get_by_role("region", name="Articles").get_by_role("listitem")).to_have_count(3)
+        expect(button(view, "Stop")).to_be_hidden()
+        for theme in ("JupyterLab Dark", "JupyterLab Light"):
+            notebook.do("await app.commands.execute('apputils:change-theme', { theme })", theme=theme)
+            response = Axe().run(notebook.page, context={"include": [[".cutaway"]]}).response
+            assert {each["id"] for each in response["passes"]} >= {"color-contrast", "button-name", "label"}
+            serious = [each for each in response["violations"] if each["impact"] in ("serious", "critical")]
+            assert serious == [], theme
 
 
 # --- the file ----------------------------------------------------------------------------------------------------
