@@ -95,6 +95,7 @@ export class Search extends Tab {
 			for (const each of [...this.#kept.keys()].slice(0, -KEPT)) this.#kept.delete(each);
 		} catch (error) {
 			answer.finish(true);
+			say(running.signal.aborted ? "Stopped" : "Failed");
 			if (running.signal.aborted) answer.tell("Stopped.", true);
 			else answer.tell(error.message, false, () => this.ask());
 		}

@@ -77,6 +77,6 @@ export class Snippets extends Tab {
 		});
 		bar.append(all);
 		if (told) this.results.prepend(told);
-		say(`${how}: ${player}`);
+		say(player.size ? `${how}: ${player}` : how);
 	}
 }
