@@ -1,4 +1,4 @@
-"""The tab of searches before the real server: all three parts fill, one search after the other, with words and pictures."""
+"""The tab of searches before the real server: all parts fill, one search after the other, with words and pictures."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def ask(page: Page, words: str) -> None:
 
 
 def answered(page: Page) -> None:
-    expect(page.locator("#search .results")).to_have_attribute("aria-busy", "false")
-    expect(page.locator("#search .skeleton")).to_have_count(0)
+    expect(page.locator("#panel-search .results")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#panel-search .skeleton")).to_have_count(0)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def ask(page: Page, server: Watched, video: str) -> None:
 
 
 def finished(page: Page) -> None:
-    expect(page.locator("#snippets .results")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#panel-snippets .results")).to_have_attribute("aria-busy", "false")
     expect(page.get_by_role("button", name="Save all")).to_be_visible()
 
 
@@ -146,7 +146,11 @@ def test_errors_are_told_and_can_be_tried_again(page: Page, server: Watched, sam
 
 @pytest.mark.parametrize(
     ("address", "words"),
-    [("http://127.0.0.2:1/a.mp4", ""), ("http://u:secret@video.example/a.mp4", "password"), ("ftp://a.example/b", "http")],
+    [
+        ("http://127.0.0.2:1/a.mp4", ""),
+        ("http://u:secret@video.example/a.mp4", "password"),
+        ("ftp://a.example/b", "http"),
+    ],
 )
 def test_what_cannot_be_fetched_is_told(page: Page, server: Watched, address: str, words: str) -> None:
     ask(page, server, address)

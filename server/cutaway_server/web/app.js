@@ -17,7 +17,7 @@ for (const [name, View] of Object.entries(panels)) {
 		delete shown[name];
 		open(name, `${parameters}`);
 	};
-	views[name] = new View(document.getElementById(name), cutaway, { navigate, check: connect });
+	views[name] = new View(document.getElementById(`panel-${name}`), cutaway, { navigate, check: connect });
 }
 
 function open(name, query = "") {
@@ -35,7 +35,7 @@ function route() {
 		tab.setAttribute("aria-selected", chosen);
 		tab.tabIndex = chosen ? 0 : -1;
 	}
-	for (const each in panels) document.getElementById(each).hidden = each !== name;
+	for (const each in panels) document.getElementById(`panel-${each}`).hidden = each !== name;
 	const about = parameters.get("q") || parameters.get("url");
 	document.title = about ? `${about} · Cutaway` : "Cutaway";
 	if (shown[name] === `${parameters}`) return;
@@ -45,7 +45,7 @@ function route() {
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 for (const [n, tab] of tabs.entries()) {
-	const name = tab.getAttribute("aria-controls");
+	const name = tab.id.slice("tab-".length);
 	tab.addEventListener("click", () => open(name, shown[name]));
 	tab.addEventListener("keydown", ({ key }) => {
 		const next = { ArrowRight: n + 1, ArrowLeft: n - 1, Home: 0, End: -1 }[key];

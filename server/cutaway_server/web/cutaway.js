@@ -90,7 +90,12 @@ class Line {
 
 	/** The next message. */
 	async next(signal) {
-		return JSON.parse(await this.#until(() => this.#frames.shift(), signal));
+		const frame = await this.#until(() => this.#frames.shift(), signal);
+		try {
+			return JSON.parse(frame);
+		} catch {
+			throw new CutawayError("The server said something that is no message.");
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ const INLINE = new RegExp(
 		/(?<!\w)__(?=\S)([^]+?)__(?!\w)/, // 5
 		/\*(?=[^\s*])([^*]+)\*/, // 6: italics
 		/(?<!\w)_(?=[^\s_])([^_]+)_(?!\w)/, // 7
-		/\[([^[\]]{1,500})\]\(\s*(https?:\/\/[^\s<>()]{1,2000}(?:\([^\s<>()]*\))?)\s*(?:"[^"]*")?\s*\)/, // 8, 9: link
+		/\[([^[\]]{1,500})\]\(\s*(https?:\/\/(?:[^\s<>()]|\([^\s<>()]*\)){1,2000})\s*(?:"[^"]*")?\s*\)/, // 8, 9: link
 		/\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()/, // 10: marks
 		/(https?:\/\/[^\s<>"'()[\]]*[^\s<>"'()[\].,;:!?*_])/, // 11: address
 	]
@@ -77,7 +77,11 @@ function* parse(lines) {
 			take((line) => QUOTE.test(line));
 		} else if (ITEM.test(first)) {
 			kind = "list";
-			take((line) => ITEM.test(line) || /^(\s|$)/.test(line));
+			const [, indent, number] = ITEM.exec(first);
+			take((line) => {
+				const item = ITEM.exec(line);
+				return item ? item[1] > indent || !item[2] === !number : /^(\s|$)/.test(line);
+			});
 		} else take((line) => line.trim() && ![FENCE, RULE, HEADING, QUOTE, ITEM].some((each) => each.test(line)));
 		yield [kind, lines.slice(n, end)];
 	}
