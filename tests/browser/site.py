@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tornado.web import RequestHandler
+
 from cutaway import protocol
 from cutaway_server.pages.web import WEB_PATH, Web
 from cutaway_server.settings import Settings
@@ -19,7 +21,12 @@ class Site(FakeSearch):
     """Use as a ``with`` block. ``script`` is played to who asks for snippets, ``answers`` to who searches."""
 
     def routes(self) -> list[Any]:
-        return [(protocol.VIDEO_PATH, VideoPlayer, {"fake": self}), *super().routes(), (WEB_PATH, _Files)]
+        return [
+            (self.prefix + protocol.VIDEO_PATH, VideoPlayer, {"fake": self}),
+            *super().routes(),
+            ("/blank", _Blank),
+            (WEB_PATH, _Files),
+        ]
 
     def encode(self, message: Any) -> bytes:
         return super().encode(message) if not isinstance(message, _VIDEO_MESSAGES) else protocol.encode_video(message)
@@ -27,6 +34,11 @@ class Site(FakeSearch):
     def page(self, address: str = "") -> str:
         """The URL of the page, with what follows its ``#``."""
         return f"http://127.0.0.1:{self.port}/#{address}"
+
+
+class _Blank(RequestHandler):
+    def get(self) -> None:
+        self.finish("<!doctype html><title>Blank</title><link rel='icon' href='data:,'>")
 
 
 class _Files(Web):

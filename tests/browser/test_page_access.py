@@ -14,7 +14,9 @@ from sdk.fake_search import article, batch, caption, chunk, done, failed, image,
 from sdk.fake_server import Wait, complete, error, progress
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="4"/>'
-WORDS = "## Head\n\nSome **words** [1] with [a link](https://a.example), and `code`.\n\n- one\n\n> quoted\n\n```\na\n```"
+WORDS = (
+    "## Head\n\nSome **words** [1] with [a link](https://a.example), and `code`.\n\n- one\n\n> quoted\n\n```\na\n```"
+)
 LONG = article(3, title="Unbreakable" * 30, author="x" * 300, description="y" * 900, image="", has_video=True)
 ANSWER = [batch(1, 2), ArticlesBatch(items=(LONG,)), chunk(WORDS), caption("z" * 300), image(), caption("A card.")]
 VIDEO = "snippets?url=https://example.com/talk.mp4"

@@ -28,7 +28,7 @@ function open(name, query = "") {
 
 function route() {
 	const [path, ...query] = location.hash.slice(1).split("?");
-	const name = path in panels ? path : "snippets";
+	const name = Object.hasOwn(panels, path) ? path : "snippets";
 	const parameters = new URLSearchParams(query.join("?"));
 	for (const tab of tabs) {
 		const chosen = tab.id === `tab-${name}`;
