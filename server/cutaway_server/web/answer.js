@@ -1,4 +1,4 @@
-/** One answer: its messages come in, in whatever order; three parts of the page grow, each with its own end or fault. */
+/** One answer: its messages come in, in any order; three parts of the page grow, each with its own end or fault. */
 import { button, count, h, icon, link, notice, skeletons } from "./dom.js";
 import { Markdown } from "./markdown.js";
 

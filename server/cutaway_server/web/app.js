@@ -84,8 +84,6 @@ banner.querySelector("button").addEventListener("click", connect);
 const soon = () => timer && !document.hidden && connect();
 addEventListener("online", soon);
 document.addEventListener("visibilitychange", soon);
-addEventListener("pagehide", () => cutaway.close());
-addEventListener("pageshow", ({ persisted }) => persisted && connect());
 
 route();
 connect();

@@ -85,9 +85,8 @@ export class Player {
 	/** All clips, and what is known about them, as one archive. */
 	async saveAll() {
 		const files = this.#cards.map(({ snippet }, n) => ({ name: nameOf(snippet, n + 1), blob: snippet.video }));
-		const known = this.#cards.map(({ snippet: { src_video_url, title, description, start, end } }, n) => ({
-			...{ file: files[n].name, src_video_url, title, description, start, end },
-		}));
+		const bytes = { video: undefined, poster: undefined, url: undefined };
+		const known = this.#cards.map(({ snippet }, n) => ({ file: files[n].name, ...snippet, ...bytes }));
 		files.push({ name: "snippets.json", blob: new Blob([JSON.stringify(known, null, 2)]) });
 		save(await zip(files), "snippets.zip");
 	}

@@ -7,7 +7,6 @@ import { Tab } from "./tab.js";
 const KEPT = 8; // answers that Back and Forward show again as they were
 
 export class Search extends Tab {
-	/** @type {Map<string, Answer>} */
 	#kept = new Map();
 	#picture;
 	#pictures = 0;

@@ -1,14 +1,9 @@
 /** What both tabs are: a form that becomes an address of the page, one request at a time, and its results. */
 
 export class Tab {
-	/** @type {AbortController | undefined} */
 	running;
 
-	/**
-	 * @param {HTMLElement} panel
-	 * @param {import("./cutaway.js").Cutaway} cutaway
-	 * @param {{navigate: (parameters: URLSearchParams) => void, check: () => void}} page
-	 */
+	/** `page` can `navigate` to parameters, and `check` the connection. */
 	constructor(panel, cutaway, page) {
 		Object.assign(this, { panel, cutaway, page });
 		this.form = panel.querySelector("form");
