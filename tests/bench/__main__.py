@@ -25,6 +25,7 @@ from bench_model import leaving as leaving_model
 from bench_model_moments import model_moments
 from bench_model_search import model_search
 from bench_model_video import model_video
+from bench_page import in_page
 from bench_relevance import relevance
 from bench_search import searching
 from bench_shots import boundaries
@@ -53,6 +54,7 @@ if __name__ == "__main__":
         killing,
         searching,
         model_search,
+        in_page,
     )
     # A process of its own: a heap that other benchmarks have grown is worth 20 ms to the baseline.
     missed |= subprocess.call([sys.executable, str(Path(__file__).with_name("bench_protocol.py"))])

@@ -132,7 +132,7 @@ export class Answer {
 	}
 
 	#addImage({ url }) {
-		// A caption comes before its image; one that no image follows is about all of them.
+		// A caption comes before its image; one without an image is about all of them.
 		const words = this.#caption?.textContent;
 		this.#caption?.remove();
 		this.#caption = undefined;

@@ -10,8 +10,6 @@ const panels = { snippets: Snippets, search: Search };
 const views = {};
 const shown = {};
 
-// --- addresses: #search?q=…&source=…, #snippets?url=…
-
 for (const [name, View] of Object.entries(panels)) {
 	const navigate = (parameters) => {
 		delete shown[name];
@@ -55,8 +53,6 @@ for (const [n, tab] of tabs.entries()) {
 	});
 }
 addEventListener("hashchange", route);
-
-// --- the connection
 
 const banner = document.getElementById("connection");
 let attempts = 0;

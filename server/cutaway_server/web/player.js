@@ -18,7 +18,7 @@ export class Player {
 		const one = button("save", "Save", () => save(this.#chosen.video, nameOf(this.#chosen)));
 		this.screen = h(
 			"section",
-			{ class: "screen", "aria-label": "Player", hidden: true },
+			{ class: "screen", "aria-label": "Player" },
 			h("div", { class: "frame" }, this.video),
 			h("div", { class: "about" }, h("div", null, this.title, this.times), one),
 			this.words,
@@ -27,9 +27,9 @@ export class Player {
 		const waiting = [h("span", { class: "poster skeleton" }), h("span", { class: "skeleton" })];
 		this.waiting = [
 			h("div", { class: "frame skeleton" }),
-			h("div", { class: "reel" }, skeletons(4, (n) => h("div", { class: "card" }, waiting.map((each) => each.cloneNode())))),
+			h("div", { class: "reel" }, skeletons(4, () => h("div", { class: "card" }, waiting.map((each) => each.cloneNode())))),
 		];
-		this.element = h("div", { class: "theatre" }, this.screen, this.waiting);
+		this.element = h("div", { class: "theatre" }, this.waiting);
 	}
 
 	get size() {
@@ -39,11 +39,12 @@ export class Player {
 	add(snippet) {
 		const { poster, title, start = 0, end = start } = snippet;
 		const length = end - start < 60 ? `${Math.round(end - start)} s` : clock(end - start);
+		const badge = end > start && h("span", { class: "badge" }, length);
 		const range = h("span", { class: "range" }, rangeOf(snippet));
 		const card = h(
 			"button",
 			{ type: "button", class: "card", onclick: () => this.#choose(snippet, card, true) },
-			h("span", { class: "poster" }, poster && h("img", { src: poster, alt: "" }), h("span", { class: "badge" }, length)),
+			h("span", { class: "poster" }, poster && h("img", { src: poster, alt: "" }), badge),
 			h("span", null, h("span", { class: "name", dir: "auto" }, title), range),
 		);
 		const item = h("li", null, card);
@@ -53,7 +54,6 @@ export class Player {
 		if (this.#chosen) return;
 		this.waiting[0].replaceWith(this.screen);
 		this.waiting[1].replaceWith(this.reel);
-		this.screen.hidden = false;
 		this.#choose(snippet, card, false);
 	}
 
@@ -67,6 +67,7 @@ export class Player {
 		this.video.poster = snippet.poster ?? "";
 		this.video.setAttribute("aria-label", snippet.title);
 		this.#show(snippet.url, play);
+		if (play) this.screen.scrollIntoView({ block: "nearest" }); // on a phone, cards are below it
 	}
 
 	/** The clip by its address on the server, or else by the bytes that came. */

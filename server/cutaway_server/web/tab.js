@@ -20,14 +20,20 @@ export class Tab {
 		this.running?.abort();
 	}
 
-	begin() {
+	/** What runs is not asked for any more. */
+	leave() {
 		this.stop();
+		this.running = undefined;
+		this.#busy(false);
+	}
+
+	begin() {
 		this.running = new AbortController();
 		this.#busy(true);
 		return this.running;
 	}
 
-	/** Whether this was the request that the tab shows. */
+	/** Whether the tab still shows this request. */
 	end(running) {
 		if (this.running !== running) return false;
 		this.running = undefined;
