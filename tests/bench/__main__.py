@@ -26,6 +26,7 @@ from bench_model import leaving as leaving_model
 from bench_model_moments import model_moments
 from bench_model_search import model_search
 from bench_model_video import model_video
+from bench_page import in_page
 from bench_relevance import relevance
 from bench_search import searching
 from bench_shots import boundaries
@@ -56,6 +57,7 @@ if __name__ == "__main__":
         searching,
         model_search,
         widgets,
+        in_page,
         in_lab,
     )
     # A process of its own: a heap that other benchmarks have grown is worth 20 ms to the baseline.

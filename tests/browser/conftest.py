@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from browser.site import make_clip
+from snippets.watch import Watched, running
+
 PATIENCE_SECONDS = 30.0
 """How long a test waits for what must come: for failures only."""
 
@@ -75,3 +78,23 @@ def _complaint(message: ConsoleMessage) -> list[str]:
     if message.type != "error":
         return []
     return [f"console: {message.text} ({message.location.get('url', '')})"]
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Watched]:
+    """The real server, and an origin of videos."""
+    with running(tmp_path_factory.mktemp("server")) as watched:
+        yield watched
+
+
+@pytest.fixture(scope="package")
+def library(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Watched]:
+    """The real server with its sample articles, to search in."""
+    with running(tmp_path_factory.mktemp("library"), "--search-workers", "1", workers=1) as watched:
+        yield watched
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A short MP4 with sound."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")

@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import PurePath
 
 from tornado.web import HTTPError
 
@@ -64,7 +65,7 @@ def _files() -> dict[str, _File]:
     """The files by name."""
     found = {}
     for entry in resources.files("cutaway_server").joinpath("web").iterdir():
-        mime_type = _MIME_TYPES.get(entry.name[entry.name.rfind(".") :])
+        mime_type = _MIME_TYPES.get(PurePath(entry.name).suffix)
         if mime_type is not None:
             data = entry.read_bytes()
             found[entry.name] = _File(data, mime_type, f'"{hashlib.sha256(data).hexdigest()[:32]}"')
@@ -89,8 +90,6 @@ class Web(Guarded):
             self.set_header("Content-Security-Policy", _ENTRY_POLICY)
             # To a page of no origin, its own script is another's.
             self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
-        else:
-            self.set_header("Cross-Origin-Opener-Policy", "same-origin")
         self.let_allowed_origins_read()
         self.finish(file.data)
 

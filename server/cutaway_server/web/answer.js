@@ -1,4 +1,4 @@
-/** One answer: its messages come in, in whatever order; three parts of the page grow, each with its own end or fault. */
+/** One answer: its messages come in, in any order; three parts of the page grow, each with its own end or fault. */
 import { button, count, h, icon, link, notice, skeletons } from "./dom.js";
 import { Markdown } from "./markdown.js";
 
@@ -132,7 +132,7 @@ export class Answer {
 	}
 
 	#addImage({ url }) {
-		// A caption comes before its image; one that no image follows is about all of them.
+		// A caption comes before its image; one without an image is about all of them.
 		const words = this.#caption?.textContent;
 		this.#caption?.remove();
 		this.#caption = undefined;

@@ -10,14 +10,12 @@ const panels = { snippets: Snippets, search: Search };
 const views = {};
 const shown = {};
 
-// --- addresses: #search?q=…&source=…, #snippets?url=…
-
 for (const [name, View] of Object.entries(panels)) {
 	const navigate = (parameters) => {
 		delete shown[name];
 		open(name, `${parameters}`);
 	};
-	views[name] = new View(document.getElementById(name), cutaway, { navigate, check: connect });
+	views[name] = new View(document.getElementById(`panel-${name}`), cutaway, { navigate, check: connect });
 }
 
 function open(name, query = "") {
@@ -28,14 +26,14 @@ function open(name, query = "") {
 
 function route() {
 	const [path, ...query] = location.hash.slice(1).split("?");
-	const name = path in panels ? path : "snippets";
+	const name = Object.hasOwn(panels, path) ? path : "snippets";
 	const parameters = new URLSearchParams(query.join("?"));
 	for (const tab of tabs) {
 		const chosen = tab.id === `tab-${name}`;
 		tab.setAttribute("aria-selected", chosen);
 		tab.tabIndex = chosen ? 0 : -1;
 	}
-	for (const each in panels) document.getElementById(each).hidden = each !== name;
+	for (const each in panels) document.getElementById(`panel-${each}`).hidden = each !== name;
 	const about = parameters.get("q") || parameters.get("url");
 	document.title = about ? `${about} · Cutaway` : "Cutaway";
 	if (shown[name] === `${parameters}`) return;
@@ -45,7 +43,7 @@ function route() {
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 for (const [n, tab] of tabs.entries()) {
-	const name = tab.getAttribute("aria-controls");
+	const name = tab.id.slice("tab-".length);
 	tab.addEventListener("click", () => open(name, shown[name]));
 	tab.addEventListener("keydown", ({ key }) => {
 		const next = { ArrowRight: n + 1, ArrowLeft: n - 1, Home: 0, End: -1 }[key];
@@ -55,8 +53,6 @@ for (const [n, tab] of tabs.entries()) {
 	});
 }
 addEventListener("hashchange", route);
-
-// --- the connection
 
 const banner = document.getElementById("connection");
 let attempts = 0;
@@ -84,8 +80,6 @@ banner.querySelector("button").addEventListener("click", connect);
 const soon = () => timer && !document.hidden && connect();
 addEventListener("online", soon);
 document.addEventListener("visibilitychange", soon);
-addEventListener("pagehide", () => cutaway.close());
-addEventListener("pageshow", ({ persisted }) => persisted && connect());
 
 route();
 connect();

@@ -1,12 +1,11 @@
 /**
- * Cutaway's two sockets as async iterators, for web pages: the moments of a video, and the answers to a question.
+ * Cutaway's two sockets as async iterators, for web pages. This file needs no other one: copy it.
  *
- *     import { Cutaway } from "./cutaway.js";
  *     const cutaway = new Cutaway("http://localhost:8000");
  *     for await (const snippet of cutaway.snippets("https://example.com/talk.mp4")) show(snippet.video);
  *     for await (const message of cutaway.search({ text: "space telescopes" })) console.log(message);
  *
- * This file needs no other one: copy it. Texts in messages may come from strangers: show them as text, never as HTML.
+ * Texts in messages may come from strangers: show them as text, never as HTML.
  */
 
 /**
@@ -32,16 +31,16 @@ export class CutawayError extends Error {
 	field;
 }
 
-const UNREACHED = "The server cannot be reached, or does not let this page connect.";
-
 /** The connection ended before the answer did, or was never made. What had arrived is valid. */
 export class ConnectionLost extends Error {
 	name = "ConnectionLost";
-	/** @param {{code: number, opened: boolean}} how */
-	constructor({ code, opened }) {
-		const words = opened ? "The connection to the server was lost before the end." : UNREACHED;
-		super(code === 1013 ? "The server is busy: too many requests wait. Try again in a minute." : words);
-		this.code = code;
+	/** @param {boolean} opened Whether there had been a connection. */
+	constructor(opened) {
+		super(
+			opened
+				? "The connection to the server was lost before the end."
+				: "The server cannot be reached, or does not let this page connect.",
+		);
 	}
 }
 
@@ -49,9 +48,6 @@ export class ConnectionLost extends Error {
 class Line {
 	#frames = [];
 	#wake = () => {};
-	/** @type {ConnectionLost | undefined} */
-	lost;
-
 	constructor(url) {
 		this.socket = new WebSocket(url);
 		let opened = false;
@@ -60,14 +56,14 @@ class Line {
 			this.#frames.push(data);
 			this.#wake();
 		};
-		this.socket.onclose = ({ code }) => {
-			this.lost = new ConnectionLost({ code, opened });
+		this.socket.onclose = () => {
+			this.lost = new ConnectionLost(opened);
 			this.#wake();
 			this.onlost?.();
 		};
 	}
 
-	/** Wait until `ready()` gives something, the connection ends, or `signal` is aborted. */
+	/** Wait until `ready()` gives something. */
 	async #until(ready, signal) {
 		const wake = () => this.#wake();
 		signal?.addEventListener("abort", wake);
@@ -85,30 +81,31 @@ class Line {
 	}
 
 	async open(signal) {
-		await this.#until(() => this.socket.readyState === WebSocket.OPEN || undefined, signal);
+		await this.#until(() => this.socket.readyState === 1 || undefined, signal);
 	}
 
 	/** The next message. */
 	async next(signal) {
-		return JSON.parse(await this.#until(() => this.#frames.shift(), signal));
+		const frame = await this.#until(() => this.#frames.shift(), signal);
+		try {
+			return JSON.parse(frame);
+		} catch {
+			throw new CutawayError("The server said something that is no message.");
+		}
 	}
 }
 
-/**
- * A Cutaway server. Dispatches `connected` and `lost` when the connection that waits for searches comes and goes.
- */
+/** A server. Dispatches `connected` and `lost` when the connection that waits for searches comes and goes. */
 export class Cutaway extends EventTarget {
-	/** @type {Line | undefined} The connection that waits for the next search. */
 	#idle;
 
-	/** @param {string | URL} server Its address; without one, the server that this file was loaded from. */
+	/** @param {string | URL} server Its address; if none, the server that this file came from. */
 	constructor(server = new URL(".", import.meta.url)) {
 		super();
 		this.server = new URL(server, globalThis.location?.href);
 		this.server.protocol = this.server.protocol.replace("ws", "http");
 	}
 
-	/** The URL of a path of the server, such as the `path` of an image. */
 	url(path) {
 		const folder = this.server.pathname.replace(/\/+$/, "");
 		return new URL(`${this.server.origin}${folder}/${path.replace(/^\/+/, "")}`);
@@ -123,13 +120,11 @@ export class Cutaway extends EventTarget {
 	/**
 	 * The moments of a video, each as soon as it is cut. Leaving the loop, or aborting, ends the server's work.
 	 *
-	 * @param {string} videoUrl An http or https address.
-	 * @param {object} [options] Parameters of the protocol, such as `max_snippets`; with `progress: true`, messages of
-	 *   type `progress` come in between.
+	 * @param {string} videoUrl
+	 * @param {object} [options] Parameters of the protocol; with `progress: true`, progress comes in between.
 	 * @param {AbortSignal} [options.signal] Ends the iteration with its reason.
 	 * @returns {AsyncGenerator<Snippet | Progress, void>}
-	 * @throws {CutawayError} The server cannot do it, or not to the end.
-	 * @throws {ConnectionLost}
+	 * @throws {CutawayError | ConnectionLost}
 	 */
 	async *snippets(videoUrl, { signal, ...options } = {}) {
 		signal?.throwIfAborted();
@@ -171,8 +166,7 @@ export class Cutaway extends EventTarget {
 	 * @param {object} [options]
 	 * @param {AbortSignal} [options.signal] Ends the iteration with its reason, and the server's work.
 	 * @returns {AsyncGenerator<SearchMessage, void>} A message `error` says that one agent failed; the others go on.
-	 * @throws {CutawayError} The request is at fault.
-	 * @throws {ConnectionLost}
+	 * @throws {CutawayError | ConnectionLost} The former when the request is at fault.
 	 */
 	async *search(request, { signal } = {}) {
 		signal?.throwIfAborted();
@@ -206,16 +200,11 @@ export class Cutaway extends EventTarget {
 		}
 	}
 
-	/**
-	 * Connect now, so that the next search need not; `lost` tells when that connection ends.
-	 *
-	 * @param {AbortSignal} [signal]
-	 * @throws {ConnectionLost}
-	 */
-	async connect(signal) {
+	/** Connect now, so that the next search need not. @throws {ConnectionLost} */
+	async connect() {
 		if (this.#idle) return;
 		const line = new Line(this.#socketUrl("/ws/search"));
-		await line.open(signal);
+		await line.open();
 		this.#wait(line);
 	}
 
@@ -245,7 +234,7 @@ async function ask(line, request, signal) {
 	return await line.next(signal);
 }
 
-/** Base64 as parts of a Blob. In pieces: a whole film as one string of characters would take its size three times. */
+/** Base64 as parts of a Blob: a whole film as one string would take its size three times. */
 function bytesOf(base64) {
 	const parts = [];
 	for (let at = 0; at < base64.length; at += 1 << 20) {

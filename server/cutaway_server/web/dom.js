@@ -1,8 +1,6 @@
 /** Elements out of data. Texts become text nodes: nothing here, or above it, reads HTML. */
 
-/**
- * Make an element. Attributes that are null, undefined or false are left out; functions listen (`onclick`).
- */
+/** Make an element. Attributes that are null, undefined or false are left out; functions listen. */
 export function h(tag, attributes, ...children) {
 	const element = document.createElement(tag);
 	for (const [name, value] of Object.entries(attributes ?? {})) {
@@ -60,14 +58,13 @@ export function clock(seconds) {
 }
 
 /** "1 snippet", "2 snippets". */
-export function count(number, one, many = `${one}s`) {
-	return `${number.toLocaleString()} ${number === 1 ? one : many}`;
+export function count(number, one) {
+	return `${number.toLocaleString()} ${one}${number === 1 ? "" : "s"}`;
 }
 
-/** Save a Blob or a URL as a file. */
-export function save(what, name) {
-	const href = what instanceof Blob ? URL.createObjectURL(what) : what;
+/** Save a Blob as a file. */
+export function save(blob, name) {
+	const href = URL.createObjectURL(blob);
 	h("a", { href, download: name }).click();
-	// The browser reads it after this turn of its loop.
-	if (what instanceof Blob) setTimeout(() => URL.revokeObjectURL(href), 10_000);
+	setTimeout(() => URL.revokeObjectURL(href), 9999); // the browser reads it a little later
 }

@@ -1,5 +1,4 @@
-// Shows the HTML that comes with a grounded summary, in a frame without an origin, scripts of its own, or a way out but
-// links that are followed.
+// Shows the HTML that comes with a grounded summary, in a frame of no origin, where no other script runs.
 addEventListener("message", ({ source, data }) => {
 	if (source !== parent || parent === self || typeof data !== "string") return;
 	const made = new DOMParser().parseFromString(data, "text/html");

@@ -1,6 +1,6 @@
 /**
  * Markdown that grows, as DOM nodes: paragraphs, headings, lists, quotes, code, bold, italics, http(s) links and `[1]`
- * marks. All else, raw HTML included, stays the text that it is. The text comes from models and articles.
+ * marks. All else, raw HTML included, stays text.
  */
 import { h, link } from "./dom.js";
 
@@ -16,12 +16,11 @@ const INLINE = new RegExp(
 		/\\([\\`*_{}[\]()#+\-.!>~|])/, // 1: escaped
 		/(`+)([^`]+)\2(?!`)/, // 2, 3: code
 		/\*\*(?=\S)([^]+?)\*\*/, // 4: bold
-		/(?<!\w)__(?=\S)([^]+?)__(?!\w)/, // 5
-		/\*(?=[^\s*])([^*]+)\*/, // 6: italics
-		/(?<!\w)_(?=[^\s_])([^_]+)_(?!\w)/, // 7
-		/\[([^[\]]{1,500})\]\(\s*(https?:\/\/[^\s<>()]{1,2000}(?:\([^\s<>()]*\))?)\s*(?:"[^"]*")?\s*\)/, // 8, 9: link
-		/\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()/, // 10: marks
-		/(https?:\/\/[^\s<>"'()[\]]*[^\s<>"'()[\].,;:!?*_])/, // 11: address
+		/\*(?=[^\s*])([^*]+)\*/, // 5: italics
+		/(?<!\w)_(?=[^\s_])([^_]+)_(?!\w)/, // 6
+		/\[([^[\]]{1,500})\]\(\s*(https?:\/\/(?:[^\s<>()]|\([^\s<>()]*\)){1,2000})\s*(?:"[^"]*")?\s*\)/, // 7, 8: link
+		/\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()/, // 9: marks
+		/(https?:\/\/[^\s<>"'()[\]]*[^\s<>"'()[\].,;:!?*_])/, // 10: address
 	]
 		.map((each) => each.source)
 		.join("|"),
@@ -77,7 +76,11 @@ function* parse(lines) {
 			take((line) => QUOTE.test(line));
 		} else if (ITEM.test(first)) {
 			kind = "list";
-			take((line) => ITEM.test(line) || /^(\s|$)/.test(line));
+			const [, indent, number] = ITEM.exec(first);
+			take((line) => {
+				const item = ITEM.exec(line);
+				return item ? item[1] > indent || !item[2] === !number : /^(\s|$)/.test(line);
+			});
 		} else take((line) => line.trim() && ![FENCE, RULE, HEADING, QUOTE, ITEM].some((each) => each.test(line)));
 		yield [kind, lines.slice(n, end)];
 	}
@@ -115,11 +118,11 @@ function inline(text, mark, depth) {
 	for (const found of text.matchAll(INLINE)) {
 		if (found.index > at) nodes.push(text.slice(at, found.index));
 		at = found.index + found[0].length;
-		const [whole, escaped, , code, bold, bold2, italic, italic2, words, href, marks, address] = found;
+		const [whole, escaped, , code, bold, italic, italic2, words, href, marks, address] = found;
 		const inner = (content) => inline(content, mark, depth + 1);
 		if (escaped) nodes.push(escaped);
 		else if (code) nodes.push(h("code", null, code));
-		else if (bold ?? bold2) nodes.push(h("strong", null, inner(bold ?? bold2)));
+		else if (bold) nodes.push(h("strong", null, inner(bold)));
 		else if (italic ?? italic2) nodes.push(h("em", null, inner(italic ?? italic2)));
 		else if (href) nodes.push(link(href, { title: href }, inner(words)));
 		else if (address) nodes.push(link(address, null, address));

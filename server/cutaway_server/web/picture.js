@@ -1,6 +1,6 @@
 /**
- * A picture to search with. A file comes in; what goes out is within what the server takes, or an error in words. One
- * that is goes as it is, because the words in it (title, caption, keywords) are searched for; another is drawn anew.
+ * A picture to search with. What the server takes goes as it is, because the words in it (title, caption, keywords) are
+ * searched for; another picture is drawn anew, and anything else refused in words.
  */
 
 const TAKEN = ["image/png", "image/jpeg", "image/gif", "image/webp"];
@@ -10,11 +10,7 @@ const MOST_PIXELS = 1e8;
 const LONGEST_SIDE = 2048;
 const PREVIEW = 160;
 
-/**
- * @param {File} file
- * @returns {Promise<{data: string, preview: HTMLCanvasElement, name: string, note: string}>} `data` is a `data:` URL.
- * @throws {Error} In words: it is no picture, or too large.
- */
+/** A File as `data:` URL, small preview, name and note. */
 export async function readPicture(file) {
 	const name = file.name || "Pasted picture";
 	if (file.size > MOST_READ) throw new Error(`${name} is too large: a picture may have up to 64 MB.`);
@@ -52,10 +48,9 @@ function blobOf(canvas) {
 }
 
 function dataUrl(blob) {
-	return new Promise((resolve, reject) => {
+	return new Promise((resolve) => {
 		const reader = new FileReader();
 		reader.onload = () => resolve(reader.result);
-		reader.onerror = () => reject(new Error("The file cannot be read."));
 		reader.readAsDataURL(blob);
 	});
 }

@@ -18,7 +18,7 @@ export class Player {
 		const one = button("save", "Save", () => save(this.#chosen.video, nameOf(this.#chosen)));
 		this.screen = h(
 			"section",
-			{ class: "screen", "aria-label": "Player", hidden: true },
+			{ class: "screen", "aria-label": "Player" },
 			h("div", { class: "frame" }, this.video),
 			h("div", { class: "about" }, h("div", null, this.title, this.times), one),
 			this.words,
@@ -27,9 +27,9 @@ export class Player {
 		const waiting = [h("span", { class: "poster skeleton" }), h("span", { class: "skeleton" })];
 		this.waiting = [
 			h("div", { class: "frame skeleton" }),
-			h("div", { class: "reel" }, skeletons(4, (n) => h("div", { class: "card" }, waiting.map((each) => each.cloneNode())))),
+			h("div", { class: "reel" }, skeletons(4, () => h("div", { class: "card" }, waiting.map((each) => each.cloneNode())))),
 		];
-		this.element = h("div", { class: "theatre" }, this.screen, this.waiting);
+		this.element = h("div", { class: "theatre" }, this.waiting);
 	}
 
 	get size() {
@@ -39,11 +39,12 @@ export class Player {
 	add(snippet) {
 		const { poster, title, start = 0, end = start } = snippet;
 		const length = end - start < 60 ? `${Math.round(end - start)} s` : clock(end - start);
+		const badge = end > start && h("span", { class: "badge" }, length);
 		const range = h("span", { class: "range" }, rangeOf(snippet));
 		const card = h(
 			"button",
 			{ type: "button", class: "card", onclick: () => this.#choose(snippet, card, true) },
-			h("span", { class: "poster" }, poster && h("img", { src: poster, alt: "" }), h("span", { class: "badge" }, length)),
+			h("span", { class: "poster" }, poster && h("img", { src: poster, alt: "" }), badge),
 			h("span", null, h("span", { class: "name", dir: "auto" }, title), range),
 		);
 		const item = h("li", null, card);
@@ -53,7 +54,6 @@ export class Player {
 		if (this.#chosen) return;
 		this.waiting[0].replaceWith(this.screen);
 		this.waiting[1].replaceWith(this.reel);
-		this.screen.hidden = false;
 		this.#choose(snippet, card, false);
 	}
 
@@ -67,6 +67,7 @@ export class Player {
 		this.video.poster = snippet.poster ?? "";
 		this.video.setAttribute("aria-label", snippet.title);
 		this.#show(snippet.url, play);
+		if (play) this.screen.scrollIntoView({ block: "nearest" }); // on a phone, cards are below it
 	}
 
 	/** The clip by its address on the server, or else by the bytes that came. */
@@ -85,9 +86,8 @@ export class Player {
 	/** All clips, and what is known about them, as one archive. */
 	async saveAll() {
 		const files = this.#cards.map(({ snippet }, n) => ({ name: nameOf(snippet, n + 1), blob: snippet.video }));
-		const known = this.#cards.map(({ snippet: { src_video_url, title, description, start, end } }, n) => ({
-			...{ file: files[n].name, src_video_url, title, description, start, end },
-		}));
+		const bytes = { video: undefined, poster: undefined, url: undefined };
+		const known = this.#cards.map(({ snippet }, n) => ({ file: files[n].name, ...snippet, ...bytes }));
 		files.push({ name: "snippets.json", blob: new Blob([JSON.stringify(known, null, 2)]) });
 		save(await zip(files), "snippets.zip");
 	}

@@ -7,7 +7,6 @@ import { Tab } from "./tab.js";
 const KEPT = 8; // answers that Back and Forward show again as they were
 
 export class Search extends Tab {
-	/** @type {Map<string, Answer>} */
 	#kept = new Map();
 	#picture;
 	#pictures = 0;
@@ -41,7 +40,6 @@ export class Search extends Tab {
 	}
 
 	async #take(file) {
-		if (!file) return;
 		try {
 			this.#picture = { ...(await readPicture(file)), number: ++this.#pictures };
 		} catch (error) {
@@ -69,7 +67,7 @@ export class Search extends Tab {
 
 	/** Show what an address of the page names. */
 	go(parameters) {
-		this.stop();
+		this.leave();
 		this.form.q.value = parameters.get("q") ?? "";
 		this.form.source.value = parameters.get("source") === "stumber" ? "stumber" : "home";
 		this.panel.classList.toggle("asked", parameters.size > 0);
@@ -84,20 +82,21 @@ export class Search extends Tab {
 		const answer = new Answer();
 		this.results.append(answer.element);
 		say("Searching");
+		let how = "Finished";
 		const request = { text: this.form.q.value, source: this.form.source.value };
 		if (parameters.get("picture") === String(this.#picture?.number)) request.image = this.#picture.data;
 		else if (parameters.has("picture")) answer.tell("The picture of this link is not here any more. Choose it again.");
 		try {
 			for await (const message of this.cutaway.search(request, { signal: running.signal })) answer.take(message);
 			answer.finish();
-			say(`Finished: ${answer}`);
 			this.#kept.set(`${parameters}`, answer);
 			for (const each of [...this.#kept.keys()].slice(0, -KEPT)) this.#kept.delete(each);
 		} catch (error) {
 			answer.finish(true);
-			if (running.signal.aborted) answer.tell("Stopped.", true);
+			how = running.signal.aborted ? "Stopped" : "Failed";
+			if (how === "Stopped") answer.tell("Stopped.", true);
 			else answer.tell(error.message, false, () => this.ask());
 		}
-		this.end(running);
+		if (this.end(running)) say(`${how}: ${answer}`);
 	}
 }

@@ -26,7 +26,7 @@ export class Snippets extends Tab {
 	go(parameters) {
 		for (const name of ["url", ...OPTIONS]) this.form[name].value = parameters.get(name) ?? "";
 		this.form.querySelector("details").open ||= OPTIONS.some((name) => parameters.has(name));
-		this.stop();
+		this.leave();
 		this.#player?.close();
 		this.results.replaceChildren();
 		this.panel.classList.toggle("asked", parameters.has("url"));
@@ -36,7 +36,7 @@ export class Snippets extends Tab {
 	async #run(parameters) {
 		const running = this.begin();
 		const player = (this.#player = new Player());
-		const stage = h("span", { class: "stage" }, "Connecting");
+		const stage = h("b", null, "Connecting");
 		const progress = h("div", { class: "progress", role: "progressbar", "aria-label": "Progress" });
 		const tally = h("span", { class: "tally" });
 		const bar = h("div", { class: "bar" }, stage, progress, tally);
@@ -68,14 +68,13 @@ export class Snippets extends Tab {
 		}
 		if (!this.end(running)) return; // another request has the page
 		player.finish();
-		bar.replaceChildren(h("span", { class: "stage" }, `${how === "Stopped" ? "Stopped: " : ""}${player}`));
 		bar.hidden = !player.size;
 		const all = button("save", "Save all", async () => {
 			all.disabled = true;
 			await player.saveAll();
 			all.disabled = false;
 		});
-		bar.append(all);
+		bar.replaceChildren(h("b", null, how === "Stopped" ? "Stopped: " : "", player), all);
 		if (told) this.results.prepend(told);
 		say(`${how}: ${player}`);
 	}

@@ -1,14 +1,9 @@
 /** What both tabs are: a form that becomes an address of the page, one request at a time, and its results. */
 
 export class Tab {
-	/** @type {AbortController | undefined} */
 	running;
 
-	/**
-	 * @param {HTMLElement} panel
-	 * @param {import("./cutaway.js").Cutaway} cutaway
-	 * @param {{navigate: (parameters: URLSearchParams) => void, check: () => void}} page
-	 */
+	/** `page` can `navigate` to parameters, and `check` the connection. */
 	constructor(panel, cutaway, page) {
 		Object.assign(this, { panel, cutaway, page });
 		this.form = panel.querySelector("form");
@@ -25,14 +20,20 @@ export class Tab {
 		this.running?.abort();
 	}
 
-	begin() {
+	/** What runs is not asked for any more. */
+	leave() {
 		this.stop();
+		this.running = undefined;
+		this.#busy(false);
+	}
+
+	begin() {
 		this.running = new AbortController();
 		this.#busy(true);
 		return this.running;
 	}
 
-	/** Whether this was the request that the tab shows. */
+	/** Whether the tab still shows this request. */
 	end(running) {
 		if (this.running !== running) return false;
 		this.running = undefined;

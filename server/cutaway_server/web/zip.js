@@ -26,22 +26,16 @@ function record(...fields) {
 	return view.buffer;
 }
 
-/**
- * @param {{name: string, blob: Blob}[]} files At most 65,535, together less than 4 GB.
- * @returns {Promise<Blob>}
- */
+/** Files `{name, blob}`, together less than 4 GB, as one Blob. */
 export async function zip(files) {
 	const parts = [];
 	const directory = [];
-	const now = new Date();
-	const time = (now.getHours() << 11) | (now.getMinutes() << 5) | (now.getSeconds() >> 1);
-	const day = ((now.getFullYear() - 1980) << 9) | ((now.getMonth() + 1) << 5) | now.getDate();
 	let at = 0;
 	let directorySize = 0;
 	for (const { name, blob } of files) {
 		const path = new TextEncoder().encode(name);
-		// Version 2.0, names in UTF-8, stored.
-		const about = [[2, 20], [2, 0x800], [2, 0], [2, time], [2, day], [4, await crcOf(blob)], [4, blob.size], [4, blob.size]];
+		// Version 2.0, names in UTF-8, stored, the first of January 1980.
+		const about = [[2, 20], [2, 0x800], [2, 0], [2, 0], [2, 33], [4, await crcOf(blob)], [4, blob.size], [4, blob.size]];
 		const head = record([4, 0x04034b50], ...about, [2, path.length], [2, 0]);
 		const entry = record(
 			...[[4, 0x02014b50], [2, 20], ...about, [2, path.length], [2, 0], [2, 0], [2, 0], [2, 0], [4, 0], [4, at]],
