@@ -331,7 +331,7 @@ def _encode(
     else:
         raise CannotEncode("This part of the video could not be made small enough.")
     # Damaged packets may leave out frames at the end, so the length is what it is.
-    slack = _longest_frames(window, start, end) if not seen.damaged else seconds
+    slack = _longest_frame(window, start, end) if not seen.damaged else seconds
     try:
         length = check(data, seconds=seconds, frame_seconds=slack, frames=None, sound=False, decode="all")
     except BadClip as error:
@@ -343,12 +343,11 @@ def _encode(
     return Clip(data, window.seconds(start), window.seconds(start) + seconds, False, seen)
 
 
-def _longest_frames(window: Window, start: int, end: int) -> float:
-    """How long (seconds) the two longest frames are shown: a track's length in its header goes by decoding times, which
-    are as many frames behind as B-frames refer to, and where the rate varies, that is as much as those frames off."""
+def _longest_frame(window: Window, start: int, end: int) -> float:
+    """How long (seconds) the longest frame is shown: by so much the end of the last one may be off."""
     times = [*sorted(s.pts for s in shown(window) if start <= s.pts < end), end]
-    longest = sorted(b - a for a, b in pairwise(times))[-2:]
-    return max(float(sum(longest) * window.video_base), window.frame_seconds)
+    longest = max((b - a for a, b in pairwise(times)), default=0)
+    return max(float(longest * window.video_base), window.frame_seconds)
 
 
 def _ticks(window: Window, at: float) -> int:
