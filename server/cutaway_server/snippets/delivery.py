@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -34,6 +35,8 @@ SURVEY_SECONDS, PLAN_SECONDS, LOOK_SECONDS, CUT_SECONDS = 42.0, 90.0, 42.0, 150.
 CPU_SECONDS = 300.0
 SECONDS_OF_STILL, LEAST_STILLS = 12.0, 24
 """How far stills for a model are apart, unless the video is so short that they would be few: 50 for ten minutes."""
+STILLS_OF_PART = 8
+"""Of later windows, so many are looked at in one go: 0.2 s of work."""
 
 Send = Callable[[bytes], Awaitable[None]]
 Result = TypeVar("Result")
@@ -79,6 +82,11 @@ class Delivery:
         self._shown: list[tuple[float, float]] = []
         self._found_again: Source | None = None
         self._finding = asyncio.Lock()
+        self._looking = False
+        self._first_seen = asyncio.Event()
+        self._lookers = asyncio.Semaphore(max(workers.count - 1, 1))
+        self._undisturbed = asyncio.Event()
+        self._undisturbed.set()
 
     async def survey(self) -> jobs.Survey:
         """Open the video."""
@@ -110,33 +118,52 @@ class Delivery:
         return await self._reading(known, run)
 
     async def material(self, known: jobs.Survey, window: Window) -> Material:
-        """What a model gets to see of a window."""
-        # Of a video with one window, which nothing else is done beside, two workers read a half each.
-        count = max(round(window.seconds / SECONDS_OF_STILL), LEAST_STILLS)
-        parts = 2 if known.index.duration <= window.seconds and count > LEAST_STILLS else 1
-        length = window.seconds / parts
+        """What a model gets to see of a window.
 
-        async def look(start: float) -> list[Still]:
+        The first window that is asked for is looked at at once, by two workers. Those that follow leave a worker free,
+        and wait while the first snippet is cut.
+        """
+        first, self._looking = not self._looking, True
+        count = max(round(window.seconds / SECONDS_OF_STILL), LEAST_STILLS)
+        if first:
+            parts = 2 if count > LEAST_STILLS else 1
+        else:
+            parts = ceil(count / STILLS_OF_PART)
+            await self._first_seen.wait()
+
+        async def look(part: int) -> list[Still]:
             def run(known: jobs.Survey) -> Awaitable[list[Still]]:
-                order = (known.source, known.index, start, start + length, count // parts)
+                order = (known.source, known.index, window.start, window.end, count, part, parts)
                 return self._workers.run(stills.stills, *order, seconds=LOOK_SECONDS, cpu_seconds=CPU_SECONDS)
 
-            return await self._reading(known, run)
+            return await self._aside(first, known, run)
 
         async def listen() -> list[Sentence]:
             def run(known: jobs.Survey) -> Awaitable[list[Sentence]]:
                 order = (known.source, known.index, window.start, window.end)
                 return self._workers.run(stills.told, *order, seconds=LOOK_SECONDS, cpu_seconds=CPU_SECONDS)
 
-            return await self._reading(known, run) if known.index.has_text else []
+            return await self._aside(first, known, run) if known.index.has_text else []
 
         try:
             async with asyncio.TaskGroup() as group:
                 said = group.create_task(listen())
-                shown = [group.create_task(look(window.start + n * length)) for n in range(parts)]
+                shown = [group.create_task(look(part)) for part in range(parts)]
         except* Fault as faults:
             raise faults.exceptions[0] from None
+        finally:
+            self._first_seen.set()
         return Material(tuple(still for task in shown for still in task.result()), tuple(said.result()))
+
+    async def _aside(
+        self, first: bool, known: jobs.Survey, run: Callable[[jobs.Survey], Awaitable[Result]]
+    ) -> Result:
+        """Run a job that looks at a window, when its turn comes."""
+        if first:
+            return await self._reading(known, run)
+        async with self._lookers:
+            await self._undisturbed.wait()
+            return await self._reading(known, run)
 
     def free(self, moment: Moment) -> Moment | None:
         """The moment without what was shown already; None if that leaves too little of it."""
@@ -166,8 +193,10 @@ class Delivery:
             return await run(replace(known, source=self._found_again))
 
     async def deliver(self, known: jobs.Survey, moment: Moment, *, quick: bool = False, lenient: bool = False) -> None:
-        """Cut one moment and send it, unless there is nothing to show."""
+        """Cut one moment and send it, unless there is nothing to show; a ``quick`` one with the cores for itself."""
         self.in_work += 1
+        if quick:
+            self._undisturbed.clear()
         try:
             order = jobs.SnippetOrder(
                 moment=moment,
@@ -195,6 +224,7 @@ class Delivery:
             return
         finally:
             self.in_work -= 1
+            self._undisturbed.set()
         if done.frame is None:
             log.info("nothing to show around %.1f s: %s", moment.anchor, done.reason)
             if done.second_best:

@@ -30,7 +30,9 @@ SAME = 8 / 255
 """Pictures none of whose fields differs by more are the same slide."""
 
 
-def stills(source: Source, index: Index, start: float, end: float, most: int) -> list[Still]:
+def stills(
+    source: Source, index: Index, start: float, end: float, most: int, part: int = 0, parts: int = 1
+) -> list[Still]:
     """Keyframes from ``start`` until ``end`` (seconds), evenly spread.
 
     A picture like the one before it is left out, so of a slide there is one still.
@@ -39,6 +41,8 @@ def stills(source: Source, index: Index, start: float, end: float, most: int) ->
     ----------
     most
         How many at most.
+    part, parts
+        Which of so many parts of them to look at, from 0.
 
     Raises
     ------
@@ -46,12 +50,16 @@ def stills(source: Source, index: Index, start: float, end: float, most: int) ->
         The source fails.
     """
     chosen = spread(index.keyframe_times, start, end, most)
+    first, stop = (n * len(chosen) // parts for n in (part, part + 1))
     shown: list[Still] = []
     last: Signature | None = None
     with source.open(index) as media:
-        for key, frame in media.keyframes(chosen):
+        for key, frame in media.keyframes(chosen[max(first - 1, 0) : stop]):
             time = float(index.keyframe_times[key])
             signature = sign(frame, time)
+            if key < chosen[first]:  # What the part before ends with.
+                last = signature
+                continue
             if last is not None and is_same(last, signature):
                 continue
             if picture := small_jpeg(frame, index.video):
