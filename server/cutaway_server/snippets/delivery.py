@@ -155,9 +155,7 @@ class Delivery:
             self._first_seen.set()
         return Material(tuple(still for task in shown for still in task.result()), tuple(said.result()))
 
-    async def _aside(
-        self, first: bool, known: jobs.Survey, run: Callable[[jobs.Survey], Awaitable[Result]]
-    ) -> Result:
+    async def _aside(self, first: bool, known: jobs.Survey, run: Callable[[jobs.Survey], Awaitable[Result]]) -> Result:
         """Run a job that looks at a window, when its turn comes."""
         if first:
             return await self._reading(known, run)
@@ -192,8 +190,8 @@ class Delivery:
                     )
             return await run(replace(known, source=self._found_again))
 
-    async def deliver(self, known: jobs.Survey, moment: Moment, *, quick: bool = False, lenient: bool = False) -> None:
-        """Cut one moment and send it, unless there is nothing to show; a ``quick`` one with the cores for itself."""
+    async def deliver(self, known: jobs.Survey, moment: Moment, *, quick: bool = False, lenient: bool = False) -> bool:
+        """Cut one moment, a ``quick`` one with the cores for itself, and send it; False if there is nothing to show."""
         self.in_work += 1
         if quick:
             self._undisturbed.clear()
@@ -221,7 +219,7 @@ class Delivery:
             done = await self._reading(known, make)
         except CannotEncode as fault:
             self.fault = fault
-            return
+            return False
         finally:
             self.in_work -= 1
             self._undisturbed.set()
@@ -229,15 +227,16 @@ class Delivery:
             log.info("nothing to show around %.1f s: %s", moment.anchor, done.reason)
             if done.second_best:
                 self.second_best.append((done.reason, moment))
-            return
+            return False
         if done.title in self._titles:  # Two that were in work side by side came to the same title.
-            await self.deliver(known, replace(moment, title=f"{done.title}, at {clock(done.start)}"), lenient=lenient)
-            return
+            moment = replace(moment, title=f"{done.title}, at {clock(done.start)}")
+            return await self.deliver(known, moment, lenient=lenient)
         self._titles.add(done.title)
         self._shown.append((done.start, done.end))
         self.delivered += 1
         await self._send(done.frame)
         await self.progress("cut", min(self.delivered / known.wanted, 1.0))
+        return True
 
     async def progress(self, stage: Literal["resolve", "analyse", "cut"], fraction: float) -> None:
         """Tell how far the work is, if the client wants to know."""
