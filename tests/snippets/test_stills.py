@@ -19,7 +19,7 @@ from cutaway_server.snippets.captions import Cue
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.sites import AnnotatedSource
 from cutaway_server.snippets.source import FileSource
-from cutaway_server.snippets.stills import LEAST_SPACING_SECONDS, LONG_SIDE, MOST_BYTES, spread, stills, told
+from cutaway_server.snippets.stills import LEAST_SPACING_SECONDS, LONG_SIDE, MOST_BYTES, Part, look, spread, told
 from snippets import film
 from snippets.films import SENTENCES, Films, open_here
 
@@ -29,6 +29,10 @@ def here(path: Path) -> tuple[FileSource, Index]:
     with open_here(path) as media:
         index = media.index
     return FileSource(RemoteFile("", Pass("127.0.0.1", 9, ""), path.stat().st_size, local=path)), index
+
+
+def stills(source: FileSource, index: Index, start: float, end: float, most: int) -> list[Still]:
+    return list(look(source, index, Part(start, end, most)).stills)
 
 
 def opened(still: Still) -> av.VideoFrame:

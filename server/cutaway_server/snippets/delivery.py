@@ -19,7 +19,7 @@ from cutaway_server.errors import Fault
 from cutaway_server.fetch.answers import Denied
 from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.urls import mask_url
-from cutaway_server.gemini.video import Material, Still, Window
+from cutaway_server.gemini.video import Material, Window
 from cutaway_server.settings import Settings
 from cutaway_server.snippets import jobs, moments, stills
 from cutaway_server.snippets.captions import Sentence
@@ -35,6 +35,8 @@ SURVEY_SECONDS, PLAN_SECONDS, LOOK_SECONDS, CUT_SECONDS = 42.0, 90.0, 42.0, 150.
 CPU_SECONDS = 300.0
 SECONDS_OF_STILL, LEAST_STILLS = 12.0, 24
 """How far stills for a model are apart, unless the video is so short that they would be few: 50 for ten minutes."""
+MOST_SOUND_BYTES = 3_000_000
+"""Of a window: four minutes of it at 100 kb/s."""
 STILLS_OF_PART = 8
 """Of later windows, so many are looked at in one go: 0.2 s of work."""
 
@@ -131,10 +133,14 @@ class Delivery:
             parts = ceil(count / STILLS_OF_PART)
             await self._first_seen.wait()
 
-        async def look(part: int) -> list[Still]:
-            def run(known: jobs.Survey) -> Awaitable[list[Still]]:
-                order = (known.source, known.index, window.start, window.end, count, part, parts)
-                return self._workers.run(stills.stills, *order, seconds=LOOK_SECONDS, cpu_seconds=CPU_SECONDS)
+        most_sound_bytes = 0 if known.index.has_text else MOST_SOUND_BYTES
+
+        async def look(number: int) -> Material:
+            part = stills.Part(window.start, window.end, count, most_sound_bytes, number, parts)
+
+            def run(known: jobs.Survey) -> Awaitable[Material]:
+                order = (known.source, known.index, part)
+                return self._workers.run(stills.look, *order, seconds=LOOK_SECONDS, cpu_seconds=CPU_SECONDS)
 
             return await self._aside(first, known, run)
 
@@ -148,12 +154,17 @@ class Delivery:
         try:
             async with asyncio.TaskGroup() as group:
                 said = group.create_task(listen())
-                shown = [group.create_task(look(part)) for part in range(parts)]
+                shown = [group.create_task(look(number)) for number in range(parts)]
         except* Fault as faults:
             raise faults.exceptions[0] from None
         finally:
             self._first_seen.set()
-        return Material(tuple(still for task in shown for still in task.result()), tuple(said.result()))
+        looked = [task.result() for task in shown]
+        return Material(
+            stills=tuple(still for each in looked for still in each.stills),
+            sentences=tuple(said.result()),
+            sound=tuple(sound for each in looked for sound in each.sound),
+        )
 
     async def _aside(self, first: bool, known: jobs.Survey, run: Callable[[jobs.Survey], Awaitable[Result]]) -> Result:
         """Run a job that looks at a window, when its turn comes."""

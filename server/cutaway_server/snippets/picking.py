@@ -35,8 +35,8 @@ class NothingPicked(Exception):
 
 @dataclass(frozen=True)
 class Gap:
-    """A stretch (seconds) of which no more comes, and of which the model gave ``missing`` moments too few; None: whatever
-    is still wanted."""
+    """A stretch (seconds) of which no more comes, and of which the model gave ``missing`` moments too few; None:
+    whatever is still wanted."""
 
     start: float
     end: float
