@@ -9,17 +9,22 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cutaway_server.fetch.door import Pass
 from cutaway_server.gemini.video import Material, Sound
+from cutaway_server.snippets.media import Heard
+from cutaway_server.snippets.recordings import recordings
 from cutaway_server.snippets.source import find_source
 from cutaway_server.snippets.stills import Part, look
 from fakes.gemini import FakeGemini
 from fakes.replies import objects
 from servers import OpenDoor, Origin, Resource
 from snippets import film
-from snippets.films import Films
+from snippets.films import Films, open_here
 from snippets.test_picked import KEY, item
 from snippets.test_stills import here
 from snippets.watch import Watched, running
@@ -73,6 +78,21 @@ def test_of_too_much_parts_are_taken(films: Films) -> None:
     for sound in sounds:
         check_times(sound)
     assert not look(source, index, Part(0.0, 60.0, 4, room // 100)).sound
+
+
+@given(st.lists(st.sampled_from([0.02, 0.02, 0.02, 0.3, 9.0]), max_size=3000), st.integers(1, 300_000))
+def test_any_holes(films: Films, gaps: list[float], room: int) -> None:
+    """What there is, is in order, between the holes, and no more than there is room."""
+    with open_here(films["mp3.mp4"]) as media:
+        assert isinstance(media.audio, av.AudioStream)
+        packets = [(float(at), av.Packet(bytes(100))) for at in np.cumsum(gaps)]
+        sounds = tuple(recordings(Heard(media.audio, packets), room))
+    check_order(sounds)
+    assert sum(len(sound.recording.data) for sound in sounds) <= room
+    for sound in sounds:
+        inside = [at for at, _ in packets if sound.start <= at < sound.end - 0.01]
+        assert len(sound.recording.data) == 100 * len(inside)
+        assert all(b - a < 0.25 for a, b in pairwise(inside))
 
 
 @pytest.mark.parametrize("name", ["silent.mp4", "mjpeg.avi"])

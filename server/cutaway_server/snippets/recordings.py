@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Sequence
+from itertools import pairwise
 
 import av
 
@@ -59,12 +60,12 @@ def recordings(heard: Heard, most_bytes: int) -> list[Sound]:
 def _runs(packets: Timed) -> list[Timed]:
     """The packets between holes."""
     starts = [n for n in range(len(packets)) if not n or packets[n][0] - packets[n - 1][0] > HOLE_SECONDS]
-    return [packets[a:b] for a, b in zip(starts, [*starts[1:], len(packets)], strict=True)]
+    return [packets[a:b] for a, b in pairwise([*starts, len(packets)])]
 
 
 def _pieces(run: Timed) -> list[Timed]:
     starts = [n for n in range(len(run)) if not n or _piece(run, n) != _piece(run, n - 1)]
-    return [run[a:b] for a, b in zip(starts, [*starts[1:], len(run)], strict=True)]
+    return [run[a:b] for a, b in pairwise([*starts, len(run)])]
 
 
 def _piece(run: Timed, n: int) -> int:
