@@ -76,6 +76,17 @@ def test_one_of_each_slide(films: Films) -> None:
     assert [int(still.time // 20) for still in found] == list(range(6))
 
 
+@pytest.mark.parametrize("name", ["slides.mp4", "film.mp4", "film.mkv"])
+@pytest.mark.parametrize("count", [2, 5, 40])
+def test_parts_are_together_what_the_whole_is(films: Films, name: str, count: int) -> None:
+    """Of a slide that two parts have, too, there is one still."""
+    source, index = here(films[name])
+    whole = look(source, index, Part(0.0, index.duration, 12))
+    parts = [look(source, index, Part(0.0, index.duration, 12, number=n, count=count)) for n in range(count)]
+    assert whole.stills
+    assert [still for part in parts for still in part.stills] == list(whole.stills)
+
+
 def test_they_are_upright_with_square_pixels(films: Films) -> None:
     source, index = here(films["squeezed_turned.mp4"])
     frame = opened(stills(source, index, 0.0, 14.0, 1)[0])
