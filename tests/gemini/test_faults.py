@@ -275,7 +275,7 @@ async def test_a_proxy_that_wants_a_password(opened: Open, monkeypatch: pytest.M
         writer.close()
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:{}".format(proxy.sockets[0].getsockname()[1]))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         async with opened(base_url="https://model.example") as gemini:
             with pytest.raises(faults.Barred, match="proxy before the model's service"):
                 await anext(gemini.answer(Ask(model="m", parts=("Hm?",))))
@@ -297,13 +297,15 @@ async def test_a_connection_that_is_lost_is_told_alike_however_it_ends(opened: O
         writer.transport.abort()
 
     said = asyncio.Event()
-    async with await asyncio.start_server(break_off, "127.0.0.1", 0) as server:
-        async with opened(base_url="http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])) as gemini:
-            answer = gemini.answer(Ask(model="m", parts=("Hm?",)))
-            assert await anext(answer) == Text("a")
-            said.set()
-            with pytest.raises(faults.ModelFault) as caught:
-                await anext(answer)
+    async with (
+        await asyncio.start_server(break_off, "127.0.0.1", 0) as server,
+        opened(base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as gemini,
+    ):
+        answer = gemini.answer(Ask(model="m", parts=("Hm?",)))
+        assert await anext(answer) == Text("a")
+        said.set()
+        with pytest.raises(faults.ModelFault) as caught:
+            await anext(answer)
     assert caught.value.retryable
     assert caught.value.message == "The model's service could not be reached, or broke off: try again in a minute."
 
