@@ -354,9 +354,11 @@ async def test_who_leaves_while_an_image_is_checked_waits_for_no_worker(
 async def test_a_search_that_is_cut_off_says_who_wrote_and_what_is_missing(
     serve: Serve, fake: FakeGemini, end: str
 ) -> None:
-    fake.queue("Oil is ", STALL, model=SUMMARY)
-    fake.queue("A jet.", picture(PNG), STALL, model=IMAGES)
+    fake.queue("Oil is ", STALL, model=SUMMARY, times=None)
+    fake.queue("A jet.", picture(PNG), STALL, model=IMAGES, times=None)
     server = await serve(search_seconds=3 if end == "of its time" else 30)
+    if end == "of its time":
+        await server.ask(text="jet engine")  # its workers start meanwhile
     client = await server.begin(text="jet engine")
     messages: list[dict[str, Any]] = []
     while not {"summary_chunk", "image"} <= {each["type"] for each in messages}:
@@ -390,8 +392,12 @@ async def test_a_summary_that_this_machine_writes_says_so_when_it_is_cut_off(
 
     monkeypatch.setattr(Workers, "run", never)
     fake.queue(overloaded(), times=None)
-    server = await serve(search_seconds=1)
-    answer = await server.ask(image=b64(png(("Description", "A red bridge over a river"))))
+    server = await serve()
+    client = await server.begin(image=b64(png(("Description", "A red bridge over a river"))))
+    first = await rest(client, "summary_chunk")
+    for handler in list(server.app.settings["live_sockets"]):
+        handler.stop()
+    answer = Answered([*first.messages, *(await rest(client)).messages])
     assert answer.summary == "The picture says: “A red bridge over a river”."
     assert answer.done == {"type": "summary_done", "by": "local"}
 
