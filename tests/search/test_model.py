@@ -34,6 +34,7 @@ from fakes.replies import (
     overloaded,
     picture,
     quota,
+    text,
     thought,
 )
 
@@ -161,6 +162,21 @@ async def test_with_nothing_at_all_no_model_is_asked(serve: Serve, fake: FakeGem
     assert "There are no articles yet" in answer.summary
     assert answer.done["by"] == "local"
     assert not fake.requests
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_each_piece_leaves_before_the_next_is_read(serve: Serve, fake: FakeGemini) -> None:
+    """Also of those that came together."""
+    words = [f"{n} " for n in range(9)]
+    events = b"".join(b"data: " + json.dumps(text(each)).encode() + b"\r\n\r\n" for each in words)
+    gate = Gate()
+    fake.queue(events, finish(), model=SUMMARY)
+    fake.queue(gate, picture(PNG), model=IMAGES)
+    client = await (await serve()).begin(text="jet")
+    answer = await rest(client, "summary_done")
+    assert [each["text"] for each in answer.of("summary_chunk")] == words
+    gate.open()
+    await rest(client)
 
 
 @pytest.mark.gen_test(timeout=30)

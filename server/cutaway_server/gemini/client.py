@@ -205,12 +205,12 @@ class Gemini:
                         await deliver(piece)
                         idle = 0
                     patience = _AFTER_FINISH_SECONDS * 0.5**idle if reply.finished else self._gap_seconds
+            for piece in _told_each(ask.model, reply.end()):
+                await deliver(piece)
         except ModelFault:
             for piece in reply.found():
                 await deliver(piece)
             raise
-        for piece in _told_each(ask.model, reply.end()):
-            await deliver(piece)
 
     async def _next(
         self, chunks: AsyncIterator[GenerateContentResponse], model: str, reply: Reply, patience: float | None
