@@ -24,6 +24,7 @@ from fakes.replies import (
     STALL,
     UNFINISHED,
     Gate,
+    Pause,
     Step,
     bad_key,
     blocked,
@@ -305,7 +306,8 @@ async def test_a_client_that_leaves_takes_the_connections_to_the_model_along(ser
         "before the first chunk": ((STALL,), None),
         "before the first word": ((thought("hm"), STALL), None),
         "between chunks": (("One ", STALL), "summary_chunk"),
-        "while chunks stream": ((*["word "] * 2000, STALL), "summary_chunk"),
+        # Not as fast as can be: the fake would have all the time of this process, which is timed.
+        "while chunks stream": ((*["word ", Pause(0.001)] * 2000, STALL), "summary_chunk"),
         "while the client reads nothing": ((*[big] * 40, STALL), None),
     }
 
