@@ -317,7 +317,7 @@ async def test_a_client_that_leaves_takes_the_connections_to_the_model_along(ser
         for steps, model in waiting:
             fake.queue(*steps, model=model, **how)  # type: ignore[arg-type]
         client = await server.begin(**question)
-        await fake.asked(asks)
+        await fake.asked(asks, 20)  # at first its workers start
         if until is not None:
             await rest(client, until)
         await asyncio.sleep(0.1)
