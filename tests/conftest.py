@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import os
 import re
 import select
@@ -43,6 +44,14 @@ def no_key() -> Iterator[None]:
             if name.startswith(("GOOGLE_", "GEMINI_", "CUTAWAY_GEMINI_")) or name.upper().endswith("_PROXY"):
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session")
+def googles_library() -> None:
+    """Loaded and, as in a server, out of the collector's sight, whose look at all of it stops everything for 0.1 s."""
+    importlib.import_module("cutaway_server.gemini.wire")
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -17,7 +17,14 @@ from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from cutaway_server.fetch.urls import mask_userinfo
 from cutaway_server.gemini.safety import read_filter
@@ -26,6 +33,9 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MIB = 1 << 20
 _GIB = 1 << 30
+_PROJECT = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9:.-]{0,99})?")
+_LOCATION = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9-]{0,99})?")
+"""They become part of paths and of a host name."""
 
 
 def _cores() -> int:
@@ -215,11 +225,8 @@ class _Flags(BaseSettings):
 
     @field_validator("gemini_vertex_project", "gemini_vertex_location")
     @classmethod
-    def _cloud(cls, value: str) -> str:
-        # They become part of a host name and of paths.
-        if not re.fullmatch(r"[A-Za-z0-9:.-]{0,100}", value):
-            raise ValueError("letters, digits and hyphens")
-        return value
+    def _cloud(cls, value: str, info: ValidationInfo) -> str:
+        return _of_cloud(str(info.field_name), value)
 
 
 class Settings(_Flags):
@@ -247,6 +254,23 @@ class Settings(_Flags):
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ValueError("this (or GEMINI_API_KEY) is not a key, which has no blanks and no signs beyond ASCII")
         return SecretStr(key) if key else None
+
+    @field_validator("google_cloud_project", "google_cloud_location")
+    @classmethod
+    def _own_cloud(cls, value: str, info: ValidationInfo) -> str:
+        # Other programs need them, too: what they hold is nobody's business here unless it is used.
+        used = info.data.get("google_genai_use_vertexai") and not info.data.get("gemini_vertex_project")
+        return _of_cloud(str(info.field_name), value.strip()) if used else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *args: Any, **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The usual ones; a variable that holds nothing but blanks hides no other one of the same meaning."""
+        for each in sources.values():
+            if isinstance(each, EnvSettingsSource):
+                each.env_vars = {name: value for name, value in each.env_vars.items() if value and value.strip()}
+        return super().settings_customise_sources(settings_cls, *args, **sources)
 
     @property
     def vertex(self) -> tuple[str, str] | None:
@@ -286,6 +310,14 @@ class Settings(_Flags):
             _exit(prog, problems)
         except SettingsError as error:
             _exit(prog, str(error))
+
+
+def _of_cloud(name: str, value: str) -> str:
+    """The name of a project or location, if it is one."""
+    place = name.endswith("location")
+    if not (_LOCATION if place else _PROJECT).fullmatch(value):
+        raise ValueError(f"a {'location' if place else 'project'} has letters, digits and hyphens")
+    return value
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -29,8 +29,9 @@ from cutaway_server.fetch.door import Door, Pass
 from cutaway_server.fetch.guard import Policy
 from cutaway_server.fetch.ranges import RemoteFile, resolve
 from cutaway_server.snippets.bounds import Wish
+from cutaway_server.snippets.clip import Order
 from cutaway_server.snippets.container import ContainerMedia
-from cutaway_server.snippets.cut import Order, cut
+from cutaway_server.snippets.cut import cut
 from cutaway_server.snippets.encode import encode
 from cutaway_server.snippets.remux import clean_ends, copy_packets
 from cutaway_server.snippets.window import Window

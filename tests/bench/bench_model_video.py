@@ -27,13 +27,16 @@ from report import Options, Row, main
 from running import Cutaway, Failed
 
 from cutaway import protocol
+from cutaway_server.gemini.video import windows
 from fakes.gemini import FakeGemini
+from fakes.questions import Asked
 from fakes.replies import Gate, objects
 from snippets import film, talks
 
 MOST_SECONDS, MOST_READY_SECONDS, MOST_MEGABYTES, MOST_MISSED_SECONDS = 1.0, 1.5, 8.0, 0.5
 SPANS = ((91.3, 103.8), (40.2, 60.4), (13.1, 25.2), (331.0, 344.5), (502.9, 520.0))
 """What the model names, in seconds: anywhere, since these films have no sentences."""
+MANY_WINDOWS_MINUTES = 60
 TALK_SECONDS, TALK_SEED = 480, 5
 KEY = "a-key-for-the-fake"
 
@@ -43,13 +46,17 @@ def moment(start: float, end: float, title: str) -> dict[str, object]:
     return {"start": start, "end": end, "title": title, "description": "What is seen.", "reason": "Why."}
 
 
-async def time_first(server: Cutaway, fake: FakeGemini, url: str, span: tuple[float, float]) -> dict[str, float]:
+async def time_first(
+    server: Cutaway, fake: FakeGemini, url: str, span: tuple[float, float], asked_about: int = 1
+) -> dict[str, float]:
     """Seconds from the first moment's closing brace to its snippet, while the model writes on; and from the end of the
-    survey to the last question, and what the questions weigh (MB)."""
+    survey to the last question that was asked by then, and what the questions weigh (MB). Of further windows the model
+    says nothing, but what it is shown of them is made beside the first snippet."""
     gate = Gate()
     fake.reset()
     rest = json.dumps(moment(span[1] + 60, span[1] + 75, "Later"))
-    fake.queue(json.dumps([moment(*span, "First")])[:-1], gate, f", {rest}]", times=None)
+    first = fake.queue(json.dumps([moment(*span, "First")])[:-1], gate, f", {rest}]", when=is_first_window)
+    fake.queue(gate, "[]", times=asked_about - 1 or None)
     connection = await server.connect(url, progress=1)
     surveyed = 0.0
     try:
@@ -60,9 +67,8 @@ async def time_first(server: Cutaway, fake: FakeGemini, url: str, span: tuple[fl
                 surveyed = now
             elif isinstance(message, protocol.Snippet):
                 assert message.data.metadata.by == "gemini"
-                closed = min(asked.sent[0] for asked in fake.requests if asked.sent)
                 return {
-                    "first": now - closed,
+                    "first": now - first.given[0].sent[0],
                     "ready": max(asked.at for asked in fake.requests) - surveyed,
                     "sent": sum(len(json.dumps(asked.raw)) for asked in fake.requests) / 1e6,
                 }
@@ -70,6 +76,11 @@ async def time_first(server: Cutaway, fake: FakeGemini, url: str, span: tuple[fl
     finally:
         gate.open()
         connection.close()
+
+
+def is_first_window(asked: Asked) -> bool:
+    """Whether a question is about the beginning of a video."""
+    return "from 0 to" in asked.instruction
 
 
 async def drifted(
@@ -128,6 +139,21 @@ def _firsts(options: Options, server: Cutaway, fake: FakeGemini, origin: Origin)
             note=spread(ready),
         )
         yield Row(f"10 min of it as sent to the model, {kind}", max(sent), "MB", most=MOST_MEGABYTES)
+    for kind in kinds:
+        path = material.long(options.material, kind, MANY_WINDOWS_MINUTES)
+        count = len(windows(60 * MANY_WINDOWS_MINUTES))
+        runs = []
+        for span in (SPANS[0], *SPANS[:4]):  # the first one does not count
+            runs.append(asyncio.run(time_first(server, fake, origin.url(path.name), span, asked_about=count)))
+            time.sleep(0.3)
+        first = [run["first"] for run in runs[1:]]
+        yield Row(
+            f"the same while other windows are made ready, {kind}",
+            statistics.median(first),
+            "s",
+            most=MOST_SECONDS,
+            note=spread(first),
+        )
 
 
 def _talk(folder: Path, *, captions: bool) -> Path:

@@ -27,7 +27,7 @@ from report import options as read_options
 from running import Cutaway, stream
 
 from cutaway import protocol
-from cutaway_server.snippets import container, cut, jobs, looks, moments, refine, source
+from cutaway_server.snippets import clip, container, cut, jobs, looks, moments, refine, source
 from cutaway_server.snippets.moments import Limits
 
 STAGES: list[tuple[Any, str, str]] = [
@@ -46,9 +46,10 @@ STAGES: list[tuple[Any, str, str]] = [
     (refine.Shots, "add", "  sign a frame"),
     (refine, "listen", "  listen"),
     (cut, "_choose", "choose the bounds"),
-    (cut, "copy_packets", "copy the packets"),
-    (cut, "encode", "encode"),
-    (cut, "check", "check the clip"),
+    (clip, "encode_head", "encode a head"),
+    (clip, "copy_packets", "copy the packets"),
+    (clip, "encode", "encode"),
+    (clip, "check", "check the clip"),
     (looks, "poster", "poster"),
     (protocol, "encode_video", "encode the message"),
 ]

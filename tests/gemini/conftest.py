@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import importlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
@@ -19,16 +17,8 @@ KEY = "canary-key-3b1f77"
 Open: TypeAlias = "Callable[..., AbstractAsyncContextManager[Gemini]]"
 
 
-@pytest.fixture(autouse=True, scope="session")
-def library() -> None:
-    """Google's library, loaded and out of the collector's sight, whose look after each test takes 0.1 s otherwise."""
-    importlib.import_module("cutaway_server.gemini.wire")
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture
-def fake() -> Iterator[FakeGemini]:
+def fake(googles_library: None) -> Iterator[FakeGemini]:
     """Fails when a test leaves a connection open, or was asked what nothing was queued for."""
     with FakeGemini() as server:
         yield server

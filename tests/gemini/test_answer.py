@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import aclosing
+from importlib.util import find_spec
 
 import pytest
 
@@ -49,12 +50,24 @@ async def test_an_environment_that_does_not_do_is_told(
     opened: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
+    monkeypatch.setattr("google.genai._api_client.httpx", None)  # Jupyter brings it
     settings = Settings(_env_file=None, gemini_api_key=KEY)  # type: ignore[call-arg,arg-type]
     async with open_gemini(settings) as gemini:
         assert gemini is None
     assert "the model is not available" in caplog.text
     assert name in caplog.text or "GOOGLE_GENAI_" in caplog.text
     assert "word" not in caplog.text
+
+
+@pytest.mark.gen_test
+@pytest.mark.skipif(find_spec("httpx") is None, reason="httpx is not installed")
+async def test_the_other_library_for_http_makes_no_difference(
+    fake: FakeGemini, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_GENAI_HTTP_CLIENT", "httpx")
+    fake.queue("Hello.")
+    async with opened() as gemini:
+        assert await text_of(gemini) == "Hello."
 
 
 @pytest.mark.gen_test

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import json
 import logging
 import pickle
 import socket
+import struct
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -59,6 +62,12 @@ class Case:
     ask: dict[str, Any] = field(default_factory=dict)
 
 
+def _packed(status: int) -> Failure:
+    """An answer that nobody can want unpacked."""
+    data = gzip.compress(b"data: " + bytes(64 << 20), 1)
+    return Failure(status, data, {"Content-Encoding": "gzip"})
+
+
 _QUICK = {"gap_seconds": 0.2, "first_seconds": 0.6}
 CASES = {
     "429": Case((quota(),), faults.QuotaExceeded, "asked the model too often", retried=True),
@@ -84,12 +93,16 @@ CASES = {
     "400 that is no text": Case((Failure(400, b"\xff\xfe\x00"),), faults.Garbled, "cannot be read"),
     "404": Case((no_model(),), faults.NoSuchModel, "operator has to choose another one"),
     "413": Case((Failure(413, b"<html>too large</html>"),), faults.AskRefused, "too large"),
+    "407 of a proxy": Case((Failure(407, b""),), faults.Barred, "proxy before the model's service wants a name"),
     "408": Case((Failure(408, b""),), faults.Unreachable, "try again in a minute", retried=True),
     "500": Case((failure(500, "INTERNAL", "An internal error"),), faults.Overloaded, "out of order", retried=True),
     "502 of a gateway": Case((_HTML,), faults.Overloaded, "out of order", retried=True),
     "503": Case((overloaded(),), faults.Overloaded, "overloaded", retried=True),
     "504": Case((failure(504, "DEADLINE_EXCEEDED", ""),), faults.Overloaded, "overloaded", retried=True),
     "302": Case((Failure(302, b"", {"Location": "http://10.0.0.1/login"}),), faults.Garbled, "cannot be read"),
+    "200 compressed": Case((_packed(200),), faults.Garbled, "compresses its answers though it was asked not to"),
+    "503 compressed": Case((_packed(503),), faults.Overloaded, "overloaded", retried=True),
+    "404 compressed": Case((_packed(404),), faults.NoSuchModel, "choose another one"),
     "204": Case((Failure(204, b""),), faults.Garbled, "cannot be read"),
     "200 with a page": Case((b"<html>Log in</html>",), faults.Garbled, "cannot be read"),
     "200 with nothing": Case((b"",), faults.Unfinished, "broke off", retried=True),
@@ -251,6 +264,50 @@ async def test_nobody_picks_up(opened: Open, monkeypatch: pytest.MonkeyPatch) ->
         async with opened(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", retries=0) as gemini:
             with pytest.raises(faults.Unreachable):
                 await asyncio.wait_for(anext(gemini.answer(Ask(model="m", parts=("Hm?",)))), 2)
+
+
+@pytest.mark.gen_test
+async def test_a_proxy_that_wants_a_password(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"CONNECT model.example:443 ")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        async with opened(base_url="https://model.example") as gemini:
+            with pytest.raises(faults.Barred, match="proxy before the model's service"):
+                await anext(gemini.answer(Ask(model="m", parts=("Hm?",))))
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_connection_that_is_lost_is_told_alike_however_it_ends(opened: Open, reset: bool) -> None:
+    """Of an answer that ends with its connection, the end alone does not tell."""
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ndata: ")
+        writer.write(json.dumps(text("a")).encode() + b"\n\n")
+        await writer.drain()
+        await said.wait()
+        if reset:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    said = asyncio.Event()
+    async with (
+        await asyncio.start_server(break_off, "127.0.0.1", 0) as server,
+        opened(base_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as gemini,
+    ):
+        answer = gemini.answer(Ask(model="m", parts=("Hm?",)))
+        assert await anext(answer) == Text("a")
+        said.set()
+        with pytest.raises(faults.ModelFault) as caught:
+            await anext(answer)
+    assert caught.value.retryable
+    assert caught.value.message == "The model's service could not be reached, or broke off: try again in a minute."
 
 
 @pytest.mark.gen_test

@@ -36,10 +36,19 @@ def test_nothing_is_lost_and_all_that_waits_is_joined(pieces: list[Answer], turn
         found: list[Answer] = []
         waiting = list(pieces)
         for take in turns:
-            if take and line.waiting:
-                piece = await line.take()
-                assert piece is not None
-                found.append(piece)
+            if take:
+                taking = asyncio.create_task(line.take())
+                await asyncio.sleep(0)
+                if taking.done():
+                    piece = taking.result()
+                    assert piece is not None
+                    found.append(piece)
+                else:
+                    assert joined(found) == joined(pieces[: len(pieces) - len(waiting)]), (
+                        "what was put is there to take"
+                    )
+                    taking.cancel()
+                    await asyncio.wait([taking])
             elif waiting:
                 await line.put(waiting.pop(0))
         for piece in waiting:

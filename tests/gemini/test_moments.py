@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cutaway_server.gemini.ask import Blob
-from cutaway_server.gemini.video import Ended, Material, Still, Suggestion, VideoBrief, Window, windows
+from cutaway_server.gemini.video import Ended, Material, Sound, Still, Suggestion, VideoBrief, Window, windows
 from cutaway_server.snippets.captions import Sentence
 from cutaway_server.snippets.index import Chapter
 from fakes.gemini import FakeGemini
@@ -66,7 +66,7 @@ async def test_what_the_model_is_told(fake: FakeGemini, opened: Open) -> None:
     said = (Sentence(460, 462.04, evil), Sentence(500, 504, "Between."), Sentence(800, 803, "At the end."))
 
     async def material(window: Window) -> Material:
-        return Material(stills, said, Blob(b"sound", "audio/mp4"))
+        return Material(stills, said, (Sound(600, 630.5, Blob(b"sound", "audio/aac")),))
 
     fake.queue(*objects([item(500, 520)]))
     window = windows(900.0)[1]
@@ -89,7 +89,7 @@ async def test_what_the_model_is_told(fake: FakeGemini, opened: Open) -> None:
     assert len(about["description"]) == 2000
     assert about["chapters"] == [{"start": 400, "title": "End"}]
     kinds = ["text" if "text" in part else part["inlineData"]["mimeType"] for part in asked.parts]
-    assert kinds == ["text", *["text", "image/jpeg"] * 3, "text", "text", "audio/mp4"]
+    assert kinds == ["text", *["text", "image/jpeg"] * 3, "text", "text", "audio/aac"]
     texts = [part["text"].split("\n") for part in asked.parts[1:] if "text" in part]
     assert [lines[-1] for lines in texts[:3]] == ["Picture at 455.0 s:", "Picture at 555.0 s:", "Picture at 655.0 s:"]
     assert [json.loads(line) for line in texts[1][:-1]] == [
@@ -275,7 +275,9 @@ async def test_heavy_sound_is_uploaded(refused: bool, fake: FakeGemini, opened: 
     sound = noise(9_000_000)
 
     async def material(window: Window) -> Material:
-        return Material(tuple(Still(3.0 * n, noise(50_000)) for n in range(100)), (), Blob(sound, "audio/mp4"))
+        return Material(
+            tuple(Still(3.0 * n, noise(50_000)) for n in range(100)), (), (Sound(0, 300, Blob(sound, "audio/aac")),)
+        )
 
     if refused:
         fake.file_failures += [forbidden()]
@@ -292,8 +294,8 @@ async def test_heavy_sound_is_uploaded(refused: bool, fake: FakeGemini, opened: 
         [file] = fake.files.values()
         assert file.data == sound
         assert file.deleted
-        assert asked.links[0]["fileData"]["mimeType"] == "audio/mp4"
-        assert "Sound from" in asked.parts[-2]["text"]
+        assert asked.links[0]["fileData"]["mimeType"] == "audio/aac"
+        assert asked.parts[-2]["text"] == "Sound from 0.0 s to 300.0 s:"
 
 
 @pytest.mark.gen_test

@@ -28,7 +28,7 @@ from cutaway_server.gemini.faults import (
     Unreachable,
 )
 from cutaway_server.gemini.moments import NoMoments
-from cutaway_server.gemini.video import Material, Still, VideoBrief, Window
+from cutaway_server.gemini.video import Material, Sound, Still, VideoBrief, Window
 from fakes.gemini import FakeGemini
 from fakes.replies import (
     DROP,
@@ -235,7 +235,7 @@ async def test_leaving_while_sound_is_uploaded(fake: FakeGemini, opened: Open) -
     fake.file_states = ("PROCESSING",)
 
     async def material(window: Window) -> Material:
-        return Material(sound=Blob(noise(12_000_000), "audio/mp4"))
+        return Material(sound=(Sound(0, 300, Blob(noise(12_000_000), "audio/aac")),))
 
     async with opened() as gemini:
         outcomes = Film(gemini, VideoBrief(duration=300.0), material).ask()

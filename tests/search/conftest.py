@@ -51,7 +51,7 @@ def no_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeGemini]:
+def fake(googles_library: None) -> Iterator[FakeGemini]:
     """Fails when a test leaves a connection open, or was asked what nothing was queued for."""
     with FakeGemini() as server:
         yield server

@@ -259,3 +259,15 @@ async def test_whatever_the_model_does_the_answer_is_lawful(serve: Serve, fake: 
             assert len({canonical_url(each["url"]) for each in answer.items}) == len(answer.items)
 
     await asyncio.gather(*map(client, range(8)))
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_an_answer_rests_on_stays_when_it_breaks_off(serve: Serve, fake: FakeGemini, origin: Origin) -> None:
+    found = grounding([(origin.serve("a", page("A page")), "a.example")], ENTRY)
+    fake.queue("Jets are", found, UNFINISHED, model=SUMMARY)
+    fake.queue(picture(drawn("PNG")), model=IMAGES)
+    answer = await (await serve(search=True, allow_network="127.0.0.0/8")).ask(text="jet")
+    assert answer.summary == "Jets are"
+    assert answer.done == {"type": "summary_done", "by": "gemini", "search_entry_point": ENTRY}
+    assert [each["agent"] for each in answer.of("error")] == ["summary"]
+    assert answer.items[-1]["title"] == "A page"

@@ -6,11 +6,16 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from cutaway_server.gemini import summary as by_gemini
+from cutaway_server.search import sight, summary
 from cutaway_server.search.articles.local import LocalArticles
+from cutaway_server.search.pixels import check_made
+from cutaway_server.work.pool import Workers
 from fakes.gemini import FakeGemini
 from fakes.questions import Asked
 from fakes.replies import (
@@ -19,6 +24,7 @@ from fakes.replies import (
     STALL,
     UNFINISHED,
     Gate,
+    Pause,
     Step,
     bad_key,
     blocked,
@@ -29,10 +35,11 @@ from fakes.replies import (
     overloaded,
     picture,
     quota,
+    text,
     thought,
 )
 
-from .conftest import IMAGES, KEY, STORIES, SUMMARY, Serve, rest
+from .conftest import IMAGES, KEY, STORIES, SUMMARY, Answered, Serve, rest
 from .pictures import b64, huge_png, noisy, png
 from .pictures import picture as drawn
 
@@ -159,6 +166,21 @@ async def test_with_nothing_at_all_no_model_is_asked(serve: Serve, fake: FakeGem
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_each_piece_leaves_before_the_next_is_read(serve: Serve, fake: FakeGemini) -> None:
+    """Also of those that came together."""
+    words = [f"{n} " for n in range(9)]
+    events = b"".join(b"data: " + json.dumps(text(each)).encode() + b"\r\n\r\n" for each in words)
+    gate = Gate()
+    fake.queue(events, finish(), model=SUMMARY)
+    fake.queue(gate, picture(PNG), model=IMAGES)
+    client = await (await serve()).begin(text="jet")
+    answer = await rest(client, "summary_done")
+    assert [each["text"] for each in answer.of("summary_chunk")] == words
+    gate.open()
+    await rest(client)
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_a_summary_that_never_ends_is_stopped(serve: Serve, fake: FakeGemini) -> None:
     fake.queue(*["lorem ipsum " * 500] * 4, STALL, model=SUMMARY)
     fake.queue(picture(PNG), model=IMAGES)
@@ -224,14 +246,20 @@ async def test_before_the_first_result_the_local_way_answers(serve: Serve, fake:
 
 
 @pytest.mark.gen_test(timeout=90)
+@pytest.mark.parametrize(
+    ("names", "fewest", "settings"), [(AFTER.keys() - {"stalled"}, 6, {}), ({"stalled"}, 1, {"gap_seconds": 1})]
+)
 async def test_after_the_first_result_what_was_sent_stays_and_the_fault_is_told(
-    serve: Serve, fake: FakeGemini, caplog
+    serve: Serve, fake: FakeGemini, caplog, names: set[str], fewest: int, settings: dict[str, float]
 ) -> None:
-    server = await serve(gap_seconds=4)
+    server = await serve(**settings)
     told = set()
-    for name, steps in AFTER.items():
+    for name in names:
+        steps = AFTER[name]
         fake.reset()
         sent = Gate()
+        if name == "stalled":  # nothing is lost by falling silent at once
+            sent.open()
         fake.queue("Oil is warmed ", sent, *steps, model=SUMMARY)
         fake.queue("A jet.", picture(JPEG), sent, *steps, model=IMAGES)
         client = await server.begin(text="jet engine")
@@ -251,7 +279,7 @@ async def test_after_the_first_result_what_was_sent_stays_and_the_fault_is_told(
         assert answer.pictures[-1]["message"] == error["message"], name
         assert KEY not in json.dumps(answer.messages) + caplog.text
         told.add(error["message"])
-    assert len(told) >= 6, told
+    assert len(told) >= fewest, told
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -278,7 +306,8 @@ async def test_a_client_that_leaves_takes_the_connections_to_the_model_along(ser
         "before the first chunk": ((STALL,), None),
         "before the first word": ((thought("hm"), STALL), None),
         "between chunks": (("One ", STALL), "summary_chunk"),
-        "while chunks stream": ((*["word "] * 2000, STALL), "summary_chunk"),
+        # Not as fast as can be: the fake would have all the time of this process, which is timed.
+        "while chunks stream": ((*["word ", Pause(0.001)] * 2000, STALL), "summary_chunk"),
         "while the client reads nothing": ((*[big] * 40, STALL), None),
     }
 
@@ -288,7 +317,7 @@ async def test_a_client_that_leaves_takes_the_connections_to_the_model_along(ser
         for steps, model in waiting:
             fake.queue(*steps, model=model, **how)  # type: ignore[arg-type]
         client = await server.begin(**question)
-        await fake.asked(asks)
+        await fake.asked(asks, 20)  # at first its workers start
         if until is not None:
             await rest(client, until)
         await asyncio.sleep(0.1)
@@ -296,20 +325,99 @@ async def test_a_client_that_leaves_takes_the_connections_to_the_model_along(ser
         client.close()
         return max([await asked.closed(left) for asked in fake.requests])
 
-    async def soon(*args: Any, **how: float) -> bool:
-        """Tried again, because the machine may have been busy with other things."""
-        for _ in range(3):
-            if await leaves(*args, **how) < 0.1:
-                return True
-        return False
-
     for name, (steps, until) in states.items():
         waiting = [(steps, SUMMARY), (("A jet", picture(PNG), "and", STALL), IMAGES)]
-        assert await soon({"text": "jet"}, until, 2), name
+        assert await leaves({"text": "jet"}, until, 2) < 0.1, name
     waiting = [(("Late.",), SUMMARY), ((picture(PNG),), IMAGES)]
-    assert await soon({"text": "jet"}, None, 2, delay=30)
+    assert await leaves({"text": "jet"}, None, 2, delay=30) < 0.1
     waiting = [((STALL,), SUMMARY), ((STALL,), SUMMARY), ((STALL,), IMAGES)]  # the words of the image, too
-    assert await soon({"image": b64(PNG)}, None, 3)
+    assert await leaves({"image": b64(PNG)}, None, 3) < 0.1
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_who_leaves_while_an_image_is_checked_waits_for_no_worker(
+    serve: Serve, fake: FakeGemini, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that decodes it is killed, too, but may take its time to go."""
+    checking, gone = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_go(self: Workers, job: Callable[..., Any], *args: Any, **how: Any) -> Any:
+        if job is not check_made:
+            return await run(self, job, *args, **how)
+        checking.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await gone.wait()
+
+    run = Workers.run
+    monkeypatch.setattr(Workers, "run", slow_to_go)
+    fake.queue("Oil ", STALL, model=SUMMARY)
+    fake.queue("A jet", picture(PNG), STALL, model=IMAGES)
+    server = await serve()
+    client = await server.begin(text="jet")
+    await rest(client, "summary_chunk")
+    await checking.wait()
+    client.close()
+    for asked in fake.requests:
+        await asked.closed()
+    gone.set()
+
+
+# --- the end comes early ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("end", ["of its time", "of the server"])
+async def test_a_search_that_is_cut_off_says_who_wrote_and_what_is_missing(
+    serve: Serve, fake: FakeGemini, end: str
+) -> None:
+    fake.queue("Oil is ", STALL, model=SUMMARY, times=None)
+    fake.queue("A jet.", picture(PNG), STALL, model=IMAGES, times=None)
+    server = await serve(search_seconds=3 if end == "of its time" else 30)
+    if end == "of its time":
+        await server.ask(text="jet engine")  # its workers start meanwhile
+    client = await server.begin(text="jet engine")
+    messages: list[dict[str, Any]] = []
+    while not {"summary_chunk", "image"} <= {each["type"] for each in messages}:
+        messages.append(json.loads(str(await client.read_message())))
+    if end == "of the server":
+        for handler in list(server.app.settings["live_sockets"]):
+            handler.stop()
+    answer = Answered([*messages, *(await rest(client)).messages])
+    assert answer.summary == "Oil is "
+    assert answer.done == {"type": "summary_done", "by": "gemini"}
+    assert answer.kinds.index("summary_chunk") < answer.kinds.index("summary_done")
+    assert [each["type"] for each in answer.pictures] == ["image_text", "image", "image_error"]
+    why = "within 3 seconds" if end == "of its time" else "the server is stopping"
+    assert why in answer.pictures[-1]["message"]
+    assert [each.get("agent") for each in answer.of("error")] == ["summary"] + [None] * (end == "of the server")
+    assert why in answer.of("error")[0]["message"]
+    for each in fake.requests:
+        await each.closed()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_summary_that_this_machine_writes_says_so_when_it_is_cut_off(
+    serve: Serve, fake: FakeGemini, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summarise = Workers.run
+
+    async def never(self: Workers, job: Callable[..., Any], *args: Any, **how: Any) -> Any:
+        if job is summary.summarise:
+            await asyncio.Event().wait()
+        return await summarise(self, job, *args, **how)
+
+    monkeypatch.setattr(Workers, "run", never)
+    fake.queue(overloaded(), times=None)
+    server = await serve()
+    client = await server.begin(image=b64(png(("Description", "A red bridge over a river"))))
+    first = await rest(client, "summary_chunk")
+    for handler in list(server.app.settings["live_sockets"]):
+        handler.stop()
+    answer = Answered([*first.messages, *(await rest(client)).messages])
+    assert answer.summary == "The picture says: “A red bridge over a river”."
+    assert answer.done == {"type": "summary_done", "by": "local"}
 
 
 # --- images -----------------------------------------------------------------------------------------------------------
@@ -390,6 +498,43 @@ async def test_the_models_words_for_an_image_find_articles(serve: Serve, fake: F
         assert data.startswith(b"\x89PNG")
     (summed,) = [each for each in fake.requests if for_summary(each)]
     assert material(summed)["question"] == ""
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_summary_of_an_image_alone_rests_on_articles_when_words_come_soon(
+    serve: Serve, fake: FakeGemini, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come later than articles are waited for, which nobody can look for before."""
+    monkeypatch.setattr(by_gemini, "SIGHT_SECONDS", 20)
+    monkeypatch.setattr(sight, "ALONE_SECONDS", 20)
+    fake.queue("red bridge", model=SUMMARY, when=for_words, delay=2.2)
+    fake.queue("A bridge [1].", model=SUMMARY, when=for_summary)
+    fake.queue(picture(PNG), model=IMAGES)
+    server = await serve(wait_seconds=2)
+    answer = await server.ask(image=b64(PNG))
+    assert answer.summary == "A bridge [1]."
+    (summed,) = [each for each in fake.requests if for_summary(each)]
+    assert material(summed)["articles"][0]["title"] == answer.items[0]["title"] == "A red bridge over the river"
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize(("wait", "sight_seconds"), [(5, 0.2), (0, 30)])
+async def test_the_summary_of_an_image_alone_does_not_wait_for_ever(
+    serve: Serve, fake: FakeGemini, monkeypatch: pytest.MonkeyPatch, wait: float, sight_seconds: float
+) -> None:
+    monkeypatch.setattr(by_gemini, "SIGHT_SECONDS", sight_seconds)
+    monkeypatch.setattr(sight, "ALONE_SECONDS", 30)
+    gate = Gate()
+    fake.queue(gate, "red bridge", model=SUMMARY, when=for_words)
+    fake.queue("A bridge.", model=SUMMARY, when=for_summary)
+    fake.queue(picture(PNG), model=IMAGES)
+    server = await serve(wait_seconds=wait)
+    client = await server.begin(image=b64(PNG))
+    assert (await rest(client, "summary_done")).summary == "A bridge."
+    (summed,) = [each for each in fake.requests if for_summary(each)]
+    assert "articles" not in material(summed)
+    gate.open()
+    assert (await rest(client)).items[0]["title"] == "A red bridge over the river"
 
 
 @pytest.mark.gen_test(timeout=40)

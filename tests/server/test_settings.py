@@ -123,6 +123,17 @@ def test_keys_come_from_variables_and_the_file(monkeypatch: pytest.MonkeyPatch) 
         assert Settings.from_arguments([]).gemini_api_key == SecretStr(value)
 
 
+@pytest.mark.parametrize("blank", ["", "   ", "\t"])
+def test_a_blank_key_hides_no_other_one(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    monkeypatch.setenv("GOOGLE_API_KEY", blank)
+    assert Settings.from_arguments([]).gemini_api_key is None
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    assert Settings.from_arguments([]).gemini_api_key == SecretStr(KEY)
+    monkeypatch.delenv("GEMINI_API_KEY")
+    Path(".env").write_text(f"GOOGLE_API_KEY='{blank}'\nGEMINI_API_KEY={KEY}\n")
+    assert Settings.from_arguments([]).gemini_api_key == SecretStr(KEY)
+
+
 def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", KEY)
     settings = Settings.from_arguments([])
@@ -167,6 +178,34 @@ def test_vertex_is_asked_for(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert Settings.from_arguments([]).vertex == vertex
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GOOGLE_CLOUD_PROJECT", "p/locations/eu/../../q"),
+        ("GOOGLE_CLOUD_PROJECT", "../v1/files?x="),
+        ("GOOGLE_CLOUD_PROJECT", "zwei wörter"),
+        ("GOOGLE_CLOUD_LOCATION", "evil.example:80"),
+        ("GOOGLE_CLOUD_LOCATION", "evil.example/"),
+    ],
+)
+def test_a_place_that_is_none_is_told_where_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    for each in ("GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"):
+        monkeypatch.setenv(each, value if each == name else "fine-1")
+    assert Settings.from_arguments([]).vertex is None
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    with pytest.raises(SystemExit) as caught:
+        Settings.from_arguments([])
+    assert caught.value.code == 2
+    assert f"error: {name}: a " in capsys.readouterr().err
+    monkeypatch.setenv(name, " fine-2 ")
+    assert "fine-2" in (Settings.from_arguments([]).vertex or ())
+    for flag in ("--gemini-vertex-project=..", "--gemini-vertex-location=a/b"):
+        with pytest.raises(SystemExit):
+            Settings.from_arguments([flag])
 
 
 def test_filters_have_the_names_of_google() -> None:

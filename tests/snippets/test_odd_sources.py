@@ -9,7 +9,8 @@ import av
 import pytest
 
 from cutaway_server.snippets.bounds import Wish
-from cutaway_server.snippets.cut import Clip, Order, cut
+from cutaway_server.snippets.clip import Clip, Order
+from cutaway_server.snippets.cut import cut
 from cutaway_server.snippets.media import Media
 from snippets import film
 from snippets.films import Films, open_here

@@ -252,10 +252,11 @@ def test_a_short_video_is_not_worth_a_question(modelled: Watched, fake: FakeGemi
 
 
 def check_pictures(asked: Asked, *, exact: bool = True) -> list[float]:
-    """The times of the pictures; each shows the frame of its time."""
+    """The times of the pictures; each shows the frame of its time. What else there is, is heard."""
     times = [float(t) for t in re.findall(r"Picture at ([\d.]+) s:", asked.text)]
-    assert len(times) == len(asked.blobs)
-    for time_, (kind, data) in zip(times, asked.blobs, strict=True):
+    heard = asked.blobs[len(times) :]
+    assert [kind for kind, _ in heard] == ["audio/aac"] * asked.text.count("Sound from")
+    for time_, (kind, data) in zip(times, asked.blobs[: len(times)], strict=True):
         assert kind == "image/jpeg"
         with av.open(io.BytesIO(data)) as picture:
             frame = next(picture.decode(video=0))
@@ -314,7 +315,7 @@ async def test_youtube_is_read_by_the_service(fake: FakeGemini) -> None:
         url = "https://youtu.be/lCdaVNyHtjU?t=4"
         async with aclosing(picker.picks(url, INDEX, "", Limits(8, 5, 30), 2, material)) as picks:
             found = [pick async for pick in picks]
-    assert [type(pick) for pick in found] == [Moment, Moment, Gap]
+    assert [type(pick) for pick in found] == [Moment, Moment, Gap, Gap]
     assert isinstance(found[0], Moment)
     assert found[0].named is not None
     assert (found[0].named.start, found[0].title) == (30, "From 30")
@@ -606,4 +607,4 @@ async def test_what_is_spare_comes_last(fake: FakeGemini) -> None:
             found = [pick async for pick in picks]
     assert [pick.title for pick in found[:2] if isinstance(pick, Moment)] == ["From 10", "From 50"]
     assert [pick.moment.title for pick in found[2:5] if isinstance(pick, Spare)] == ["From 90", "From 130", "From 170"]
-    assert found[5:] == [Gap(0.0, 300.0)]
+    assert found[5:] == [Gap(0.0, 300.0, 0), Gap(0.0, 300.0)]

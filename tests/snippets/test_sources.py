@@ -13,7 +13,8 @@ import pytest
 
 from cutaway_server.snippets.bounds import Wish
 from cutaway_server.snippets.check import top_boxes
-from cutaway_server.snippets.cut import Order, cut
+from cutaway_server.snippets.clip import Order
+from cutaway_server.snippets.cut import cut
 from servers import Resource
 from snippets import film
 from snippets.films import Films, open_here

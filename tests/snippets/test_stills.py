@@ -19,7 +19,7 @@ from cutaway_server.snippets.captions import Cue
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.sites import AnnotatedSource
 from cutaway_server.snippets.source import FileSource
-from cutaway_server.snippets.stills import LEAST_SPACING_SECONDS, LONG_SIDE, MOST_BYTES, spread, stills, told
+from cutaway_server.snippets.stills import LEAST_SPACING_SECONDS, LONG_SIDE, MOST_BYTES, Part, look, spread, told
 from snippets import film
 from snippets.films import SENTENCES, Films, open_here
 
@@ -29,6 +29,10 @@ def here(path: Path) -> tuple[FileSource, Index]:
     with open_here(path) as media:
         index = media.index
     return FileSource(RemoteFile("", Pass("127.0.0.1", 9, ""), path.stat().st_size, local=path)), index
+
+
+def stills(source: FileSource, index: Index, start: float, end: float, most: int) -> list[Still]:
+    return list(look(source, index, Part(start, end, most)).stills)
 
 
 def opened(still: Still) -> av.VideoFrame:
@@ -70,6 +74,17 @@ def test_one_of_each_slide(films: Films) -> None:
     assert len(index.keyframe_times) >= 20
     found = stills(source, index, 0.0, index.duration, 64)
     assert [int(still.time // 20) for still in found] == list(range(6))
+
+
+@pytest.mark.parametrize("name", ["slides.mp4", "film.mp4", "film.mkv"])
+@pytest.mark.parametrize("count", [2, 5, 40])
+def test_parts_are_together_what_the_whole_is(films: Films, name: str, count: int) -> None:
+    """Of a slide that two parts have, too, there is one still."""
+    source, index = here(films[name])
+    whole = look(source, index, Part(0.0, index.duration, 12))
+    parts = [look(source, index, Part(0.0, index.duration, 12, number=n, count=count)) for n in range(count)]
+    assert whole.stills
+    assert [still for part in parts for still in part.stills] == list(whole.stills)
 
 
 def test_they_are_upright_with_square_pixels(films: Films) -> None:

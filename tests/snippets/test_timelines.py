@@ -13,7 +13,8 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from cutaway_server.snippets.bounds import Wish
-from cutaway_server.snippets.cut import Clip, Declined, Order, cut
+from cutaway_server.snippets.clip import Clip, Declined, Order
+from cutaway_server.snippets.cut import cut
 from snippets import film
 from snippets.films import Films, open_here
 from snippets.surgery import Mp4, retime

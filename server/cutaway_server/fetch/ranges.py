@@ -204,6 +204,19 @@ class RangeReader(io.RawIOBase):
                     chosen.append((block.start, bytes(memoryview(block.data)[: block.filled])))
         return self._remote.with_blocks(tuple(sorted(chosen)))
 
+    def held(self) -> list[tuple[int, int]]:
+        """Return the ``[start, stop)`` spans that can be read without the network, in order, with holes between."""
+        if self._local is not None:
+            return [(0, self.size)]
+        spans: list[tuple[int, int]] = []
+        with self._changed:
+            for block in self._blocks:
+                start = block.start
+                if spans and spans[-1][1] == start:
+                    start = spans.pop()[0]
+                spans.append((start, block.start + block.filled))
+        return spans
+
     def close(self) -> None:
         """Cancel what is under way and close every connection. Idempotent, safe from any thread."""
         if self.closed or not hasattr(self, "_local"):  # the latter when __init__ raised

@@ -15,7 +15,7 @@ import msgspec
 
 from cutaway_server.gemini.ask import Blob, Linked, Part
 from cutaway_server.gemini.items import text
-from cutaway_server.gemini.video import Material, Still, VideoBrief, Window
+from cutaway_server.gemini.video import Material, Sound, Still, VideoBrief, Window
 from cutaway_server.gemini.youtube import MIME_TYPE
 from cutaway_server.snippets.captions import Sentence
 
@@ -89,7 +89,7 @@ def instruction(brief: VideoBrief, window: Window, order: Order, *, linked: bool
     else:
         what = (
             f"the part of a video from {window.start:g} to {window.end:g} seconds: pictures of it, and sentences that "
-            "are said in it, each with its time in seconds"
+            "are said in it or recordings of what is heard in parts of it, each with its time in seconds"
         )
     return _INSTRUCTION.format(
         what=f"{what}, and what is known of the video",
@@ -123,8 +123,8 @@ def material_parts(brief: VideoBrief, window: Window, material: Material) -> tup
         told = due
     if said[told:]:
         parts.append("\n".join(line for _, line in said[told:]))
-    if material.sound:
-        parts += [f"Sound from {window.start:.1f} s to {window.end:.1f} s:", material.sound]
+    for sound in material.sound:
+        parts += [f"Sound from {sound.start:.1f} s to {sound.end:.1f} s:", sound.recording]
     return tuple(parts)
 
 
@@ -135,11 +135,11 @@ def weight(parts: Iterable[Part]) -> int:
 
 def thinned(brief: VideoBrief, window: Window, material: Material) -> Material:
     """The material without what makes it too heavy to send along: its sound first, then pictures, evenly."""
-    room = MAX_INLINE_BYTES - weight(material_parts(brief, window, replace(material, stills=(), sound=None)))
+    room = MAX_INLINE_BYTES - weight(material_parts(brief, window, replace(material, stills=(), sound=())))
     sound = material.sound
-    if sound and _weight(sound) + _LABEL_BYTES + _stills_weight(material.stills) > room:
-        sound = None
-    room -= _weight(sound) + _LABEL_BYTES if sound else 0
+    if _sound_weight(sound) + _stills_weight(material.stills) > room:
+        sound = ()
+    room -= _sound_weight(sound)
     kept = list(material.stills)
     while kept and (heavy := _stills_weight(kept)) > room:
         count = min(len(kept) - 1, int(len(kept) * max(room, 0) / heavy))
@@ -159,6 +159,10 @@ def _weight(part: Part) -> int:
 
 def _stills_weight(stills: Sequence[Still]) -> int:
     return sum(_weight(Blob(still.jpeg, "image/jpeg")) + _LABEL_BYTES for still in stills)
+
+
+def _sound_weight(sound: Sequence[Sound]) -> int:
+    return sum(_weight(each.recording) + _LABEL_BYTES for each in sound)
 
 
 def _about(brief: VideoBrief, window: Window, origin: float) -> str:

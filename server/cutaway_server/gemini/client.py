@@ -197,15 +197,20 @@ class Gemini:
         reply = Reply(ask)
         patience: float | None = None  # the first chunk has the time that the budget leaves
         idle = 0  # chunks with nothing in them since the model was done, which some say with every chunk
-        async with self._wire.chunks(ask) as chunks:
-            while (chunk := await self._next(chunks, ask.model, reply, patience)) is not None:
-                idle += reply.finished
-                for piece in _told_each(ask.model, reply.read(chunk)):
-                    await deliver(piece)
-                    idle = 0
-                patience = _AFTER_FINISH_SECONDS * 0.5**idle if reply.finished else self._gap_seconds
-        for piece in _told_each(ask.model, reply.end()):
-            await deliver(piece)
+        try:
+            async with self._wire.chunks(ask) as chunks:
+                while (chunk := await self._next(chunks, ask.model, reply, patience)) is not None:
+                    idle += reply.finished
+                    for piece in _told_each(ask.model, reply.read(chunk)):
+                        await deliver(piece)
+                        idle = 0
+                    patience = _AFTER_FINISH_SECONDS * 0.5**idle if reply.finished else self._gap_seconds
+            for piece in _told_each(ask.model, reply.end()):
+                await deliver(piece)
+        except ModelFault:
+            for piece in reply.found():
+                await deliver(piece)
+            raise
 
     async def _next(
         self, chunks: AsyncIterator[GenerateContentResponse], model: str, reply: Reply, patience: float | None

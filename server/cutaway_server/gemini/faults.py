@@ -43,6 +43,12 @@ class Unreachable(ModelFault):
     says = "The model's service could not be reached, or broke off: try again in a minute."
 
 
+class Barred(Unreachable):
+    """The way there is not to be trusted, or not open to this server."""
+
+    retryable = False
+
+
 class Overloaded(ModelFault):
     """The service has no room, or failed inside."""
 
@@ -100,9 +106,10 @@ class CutOff(ModelFault):
 
 
 class Unfinished(CutOff):
-    """The stream ended without saying why."""
+    """The stream ended without saying why: a connection that is lost may look like that, too."""
 
     retryable = True
+    says = Unreachable.says
 
 
 class NoAnswer(ModelFault):
@@ -133,6 +140,14 @@ _NO_PLACE = (
     "The model's service is not offered to this server, in its place or to its account: its operator has to look."
 )
 _NO_CREDENTIALS = "This server has no credentials for the model's service: its operator has to set them."
+_PROXY = (
+    "The proxy before the model's service wants a name and a password that this server does not have: its operator has "
+    "to set them."
+)
+_PACKED = (
+    "The model's service, or a gateway before it, compresses its answers though it was asked not to: the server's "
+    "operator has to look."
+)
 _CERTIFICATE = "The model's service has a TLS certificate that cannot be verified: the server's operator has to look."
 
 _FINISHES: dict[str, tuple[type[ModelFault], str]] = {
@@ -170,6 +185,11 @@ def too_long() -> ModelFault:
     return CutOff(_TOO_LONG)
 
 
+def packed(code: int) -> ModelFault:
+    """The fault of an answer that is compressed, which nobody asked for: of one that is an error, the error."""
+    return _explain_answer(code, "", []) if code >= 400 else Garbled(_PACKED)
+
+
 def explain(error: BaseException) -> ModelFault:
     """Return the fault that an exception of google-genai, google-auth or the transport stands for."""
     # Not at the top: they are worth half a second, and loaded long since when there is something to explain.
@@ -186,16 +206,14 @@ def explain(error: BaseException) -> ModelFault:
     if isinstance(error, auth.GoogleAuthError):
         return NotAllowed(_NO_CREDENTIALS if isinstance(error, auth.DefaultCredentialsError) else "")
     if isinstance(error, httpx2.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return _Untrusted(_CERTIFICATE)
+        return Barred(_CERTIFICATE)
+    if isinstance(error, httpx2.ProxyError) and str(error).startswith("407"):
+        return Barred(_PROXY)
     if isinstance(error, httpx2.DecodingError | httpx2.LocalProtocolError):
         return Garbled()
     if isinstance(error, httpx2.TransportError | OSError):
         return Unreachable()
     return Garbled()
-
-
-class _Untrusted(Unreachable):
-    retryable = False
 
 
 def _explain_answer(code: object, status: str, details: list[dict[str, Any]]) -> ModelFault:
@@ -215,6 +233,8 @@ def _explain_answer(code: object, status: str, details: list[dict[str, Any]]) ->
         return NotAllowed(_NO_PLACE)
     if code == 413:
         return AskRefused(_TOO_LARGE)
+    if code == 407:
+        return Barred(_PROXY)
     if code == 408:
         return Unreachable()
     if isinstance(code, int) and 400 <= code < 500:

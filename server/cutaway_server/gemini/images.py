@@ -4,10 +4,12 @@ order, each image as soon as it is there, decoded once in a worker and kept wher
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from cutaway.protocol import Image, ImageText
 from cutaway_server.errors import Fault
@@ -71,12 +73,14 @@ class GeminiImages:
         parts: tuple[Part, ...] = (as_json(question),) if seen is None else (seen, as_json(question))
         ask = Ask(model=self.model, parts=parts, instruction=_INSTRUCTION, images=True)
         text, count, bad = "", 0, False
-        async with aclosing(self.gemini.answer(ask)) as answer:
+        checks: list[asyncio.Task[tuple[str, str] | None]] = []
+        async with _ending(checks), aclosing(self.gemini.answer(ask)) as answer:
             async for each in answer:
                 if isinstance(each, Text):
                     text += each.text[: 2 * MAX_CAPTION - len(text)]
                 elif isinstance(each, Picture):
-                    path_and_type = await self._kept(each.data)
+                    checks.append(asyncio.create_task(self._kept(each.data), name="check an image"))
+                    path_and_type = await asyncio.shield(checks[-1])
                     if path_and_type is None:
                         bad = True
                         continue
@@ -107,6 +111,17 @@ class GeminiImages:
             return None
         (path,) = await self.generated.keep([data], mime_type)
         return path, mime_type
+
+
+@asynccontextmanager
+async def _ending(tasks: Sequence[asyncio.Task[Any]]) -> AsyncIterator[None]:
+    """A block behind which the tasks end; who awaited one itself could not leave before its worker is gone."""
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _captions(text: str) -> list[ImageText]:

@@ -25,11 +25,6 @@ class Line:
         self._changed = asyncio.Event()
         self._taken = asyncio.Event()
 
-    @property
-    def waiting(self) -> int:
-        """How many pieces wait."""
-        return len(self._waiting)
-
     async def put(self, piece: Answer) -> None:
         """Add a piece; wait while too much is there."""
         while self._size >= MOST_WAITING:

@@ -39,6 +39,8 @@ SPARES = 2
 """How many more moments a window is asked for than are wanted of it: some repeat others, some cannot be cut."""
 LEAST_PICTURES, LEAST_SHARE = 2, 0.5
 """From fewer pictures, in all and for each moment that is wanted, and not a word, models invent."""
+LEAST_HEARD = 0.1
+"""The share of a window that makes up for pictures, when it is heard."""
 MOST_READ = 80
 """What comes after so many moments of a window is not read."""
 WAITING = 16
@@ -220,7 +222,8 @@ class _Asking:
         left out where that cannot be or would take too many uploads."""
         material = await self._material(window)
         least = max(LEAST_SHARE * share, LEAST_PICTURES)
-        if len(material.stills) < least and not (material.sentences or material.sound):
+        heard = sum(sound.end - sound.start for sound in material.sound)
+        if len(material.stills) < least and not material.sentences and heard < LEAST_HEARD * window.seconds:
             raise NoMoments("There is too little to see, and nothing to read, in this part of the video.")
         parts = material_parts(self._brief, window, material)
         if weight(parts) <= MAX_INLINE_BYTES:

@@ -88,7 +88,11 @@ class Reply:
             raise Unfinished
         if not self._given:
             raise NoAnswer
-        if self._pages or self._entry_point:
+        yield from self.found()
+
+    def found(self) -> Iterator[Answer]:
+        """Yield what is known of the web pages behind what was given."""
+        if self._given and (self._pages or self._entry_point):
             yield Grounding(tuple(self._pages.items()), self._entry_point)
 
     def _piece(self, part: types.Part) -> Iterator[Answer]:

@@ -9,7 +9,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from cutaway.protocol import SummaryChunk, SummaryDone
-from cutaway_server.errors import Fault
 from cutaway_server.gemini.ask import Ask, Grounding, Part, Text
 from cutaway_server.gemini.client import Gemini
 from cutaway_server.gemini.material import ONLY_DATA, as_json, today
@@ -18,6 +17,8 @@ from cutaway_server.search.question import Question
 
 MAX_CHARACTERS = 20_000
 """Of a summary; a model that does not stop is stopped."""
+SIGHT_SECONDS = 2.5
+"""How long it is waited for what an image shows that came without words: no article can be found before."""
 
 _INSTRUCTION = f"""\
 You write the summary at the top of a page of search results. The user's message holds one JSON object, and an image \
@@ -44,7 +45,8 @@ class GeminiSummary:
     Attributes
     ----------
     wait_seconds
-        How long the first articles are waited for, before the model is asked without any.
+        How long the first articles are waited for, once they are searched for, before the model is asked without any;
+        0: not at all.
     search
         The model may search the web; the pages that it used become leads of the findings.
     """
@@ -60,9 +62,12 @@ class GeminiSummary:
         Raises
         ------
         ModelFault
-            The model failed. What was yielded before is good, and was followed by how it was made.
+            The model failed. What was yielded before is good.
         """
-        found = await findings.first(self.wait_seconds)
+        patience = self.wait_seconds
+        if patience and question.has_picture and not question.words and not await findings.looked(SIGHT_SECONDS):
+            patience = 0
+        found = await findings.first(patience)
         image = await question.pixels()
         if not (found or question.words or image):
             return
@@ -71,28 +76,22 @@ class GeminiSummary:
         if image is not None:
             parts = (image, *parts)
         ask = Ask(model=self.model, parts=parts, instruction=_INSTRUCTION, search=self.search)
-        length, entry_point = 0, ""
-        try:
-            async with aclosing(self.gemini.answer(ask)) as answer:
-                async for each in answer:
-                    if isinstance(each, Grounding):
-                        findings.lead(each.pages)
-                        entry_point = each.search_entry_point
-                    elif isinstance(each, Text) and (text := _shown(each.text, length)):
-                        length += len(text)
-                        yield SummaryChunk(text=text)
-                        if length >= MAX_CHARACTERS:
-                            break
-        except Fault:
-            if length:
-                yield self._done(entry_point)
-            raise
+        length, entry_point = 0, None
+        async with aclosing(self.gemini.answer(ask)) as answer:
+            async for each in answer:
+                text = _shown(each.text, length) if isinstance(each, Text) else ""
+                length += len(text)
+                if isinstance(each, Grounding):
+                    findings.lead(each.pages)
+                    entry_point = each.search_entry_point or None
+                if length:
+                    findings.written = SummaryDone(by="gemini", search_entry_point=entry_point)
+                if text:
+                    yield SummaryChunk(text=text)
+                if length >= MAX_CHARACTERS:
+                    break
         if length:
-            yield self._done(entry_point)
-
-    @staticmethod
-    def _done(entry_point: str) -> SummaryDone:
-        return SummaryDone(by="gemini", search_entry_point=entry_point or None)
+            yield findings.written
 
 
 def _shown(text: str, before: int) -> str:

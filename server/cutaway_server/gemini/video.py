@@ -45,6 +45,15 @@ class Still:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """What is heard from one time of the video until another (seconds)."""
+
+    start: float
+    end: float
+    recording: Blob
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """What a model gets to see of a window, where it cannot read the video by itself.
 
@@ -55,12 +64,12 @@ class Material:
     sentences
         What is said, in order of time.
     sound
-        Of all of the window; only where it was fetched anyway.
+        Of parts of the window, in order of time: what was fetched anyway, where nobody wrote down what is said.
     """
 
     stills: tuple[Still, ...] = ()
     sentences: tuple[Sentence, ...] = ()
-    sound: Blob | None = None
+    sound: tuple[Sound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,8 @@ from google.genai import types
 
 from cutaway_server.gemini.ask import Ask, Blob, Linked, Part
 from cutaway_server.gemini.bodies import Files
-from cutaway_server.gemini.faults import FileRefused, too_long
+from cutaway_server.gemini.events import Events
+from cutaway_server.gemini.faults import FileRefused, packed, too_long
 from cutaway_server.gemini.vertex import LateCredentials
 from cutaway_server.settings import Settings
 
@@ -250,16 +251,21 @@ async def _prepare(request: httpx2.Request) -> None:
 async def _watch(response: httpx2.Response) -> None:
     call = _call.get()
     call.responses.append(response)
+    if response.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
+        # It is unpacked whole, whatever comes out; a thousand times what is sent is possible.
+        raise packed(response.status_code)
     assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = _Body(response.stream, call.files)
+    streamed = response.is_success and response.request.url.params.get("alt") == "sse"
+    response.stream = _Body(response.stream, call.files, Events() if streamed else None)
 
 
 class _Body(httpx2.AsyncByteStream):
     """The body of an answer, without its images, and not longer than any real one is."""
 
-    def __init__(self, body: httpx2.AsyncByteStream, files: Files) -> None:
+    def __init__(self, body: httpx2.AsyncByteStream, files: Files, events: Events | None) -> None:
         self._body = body
         self._files = files
+        self._events = events
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left, parsed_left = _MOST_ANSWER_BYTES, _MOST_PARSED_BYTES
@@ -269,11 +275,11 @@ class _Body(httpx2.AsyncByteStream):
             parsed_left -= len(data)
             if left < 0 or parsed_left < 0:
                 raise too_long()
-            yield data
+            yield data if self._events is None else self._events.pass_(data)
         rest = self._files.rest()
         if len(rest) > parsed_left:
             raise too_long()
-        yield rest
+        yield rest if self._events is None else self._events.pass_(rest) + self._events.rest()
 
     async def aclose(self) -> None:
         await self._body.aclose()

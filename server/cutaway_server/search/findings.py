@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
+from cutaway.protocol import SummaryDone
 from cutaway_server.search.articles.entry import Found
 
 
@@ -20,11 +21,15 @@ class Findings:
         No place could be asked; set before the end is.
     seen
         The words for the question's image that a model gave, which articles were searched with too.
+    written
+        How the summary is made, as far as that is known: what is told at its end, and of one that breaks off.
     """
 
     def __init__(self) -> None:
         self.failed = False
         self.seen = ""
+        self.written = SummaryDone()
+        self._looked = False
         self._found: list[Found] = []
         self._complete = False
         self._leads: list[tuple[str, str]] = []
@@ -42,6 +47,12 @@ class Findings:
         self._found += found
         self._tell()
 
+    def see(self, words: str) -> None:
+        """All is known that a model sees in the question's image."""
+        self.seen = words
+        self._looked = True
+        self._tell()
+
     def end(self, *, failed: bool = False) -> None:
         """Nothing more comes for a summary to rest on."""
         self.failed = self.failed or failed
@@ -56,6 +67,13 @@ class Findings:
         """The summary is written, or will never be: no more leads."""
         self._summed_up = True
         self._tell()
+
+    async def looked(self, patience_seconds: float) -> bool:
+        """Whether a model has looked at the image, or articles are there without that, or no more will come, within
+        `patience_seconds`.
+        """
+        await self._wait(self._has_begun, self._now() + patience_seconds)
+        return self._has_begun()
 
     async def first(self, patience_seconds: float) -> list[Found]:
         """The articles, as soon as there are any, or no more will come, or `patience_seconds` have passed."""
@@ -74,6 +92,9 @@ class Findings:
         """The pages that the summary rests on, when all are known, or `seconds` have passed since the search began."""
         await self._wait(lambda: self._summed_up, self._begun + seconds)
         return list(self._leads)
+
+    def _has_begun(self) -> bool:
+        return self._looked or self._complete or bool(self._found)
 
     async def _wait(self, condition: Callable[[], bool], deadline: float | None = None) -> None:
         while not condition():

@@ -81,6 +81,7 @@ class LocalSummary:
     async def chunks(self, question: Question, findings: Findings) -> AsyncGenerator[SummaryChunk | SummaryDone, None]:
         """Yield what the picture said, then the summary sentence by sentence."""
         found = await findings.some(summary.MAX_ARTICLES, PATIENCE_SECONDS)
+        findings.written = SummaryDone(by="local")
         before = _about_picture(question, findings.seen)
         if before:
             yield SummaryChunk(text=before)
@@ -95,7 +96,7 @@ class LocalSummary:
             pieces = pieces or ["The articles that were found have no text to sum up."]
         for n, piece in enumerate(pieces):
             yield SummaryChunk(text=f"\n\n{piece}" if before and n == 0 else piece)
-        yield SummaryDone(by="local")
+        yield findings.written
 
 
 @dataclass(frozen=True)

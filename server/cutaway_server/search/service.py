@@ -25,6 +25,7 @@ from cutaway.protocol import (
 )
 from cutaway_server.errors import Fault
 from cutaway_server.gemini.ask import Blob
+from cutaway_server.search.deadline import STOPPING, Deadline
 from cutaway_server.search.findings import Findings
 from cutaway_server.search.outbox import Outbox
 from cutaway_server.search.pixels import for_model
@@ -57,8 +58,8 @@ class SummaryAgent(Protocol):
     """Writes a summary."""
 
     def chunks(self, question: Question, findings: Findings) -> AsyncGenerator[SummaryChunk | SummaryDone, None]:
-        """Yield the pieces of a text, and last how it was made, also of one that breaks off there; raises a
-        :class:`~cutaway_server.errors.Fault`.
+        """Yield the pieces of a text, and last how it was made, which `findings` say before the first: it may break
+        off; raises a :class:`~cutaway_server.errors.Fault`.
         """
 
 
@@ -101,18 +102,19 @@ class SearchService:
         self._seconds = seconds
         self._sees = sees
 
-    async def answer(self, frame: str | Path, request_id: str) -> AsyncGenerator[list[bytes], None]:
+    async def answer(self, frame: str | Path, request_id: str, deadline: Deadline) -> AsyncGenerator[list[bytes], None]:
         """Yield the frames of one request, those together that are ready together; no terminal ``done``.
 
-        Closing the generator, or cancelling the task that awaits it, ends the agents and kills their jobs before it
-        returns.
+        The time begins here. When it is over, also because `deadline` was stopped, each agent is cut off, and what it
+        has not done is told. Closing the generator, or cancelling the task that awaits it, ends the agents and kills
+        their jobs before it returns.
 
         Raises
         ------
         Fault
             The request is none; nothing was yielded then.
         """
-        deadline = asyncio.get_running_loop().time() + self._seconds
+        deadline.begin(self._seconds)
         question = await self._understand(frame, deadline)
         _log.info(
             "%s: %d characters%s", question.source, len(question.text), ", a picture" if question.has_picture else ""
@@ -128,20 +130,22 @@ class SearchService:
             producer.cancel()
             await asyncio.wait([producer])
 
-    async def _understand(self, frame: str | Path, deadline: float) -> Question:
+    async def _understand(self, frame: str | Path, deadline: Deadline) -> Question:
         if isinstance(frame, str):
             question, image = read(frame)
             if image is None:
                 return question
         try:
-            async with asyncio.timeout_at(deadline):
+            async with deadline.kept():
                 return await self._workers.run(understand, frame, seconds=LOOK_SECONDS)
         except (JobFailed, TimeoutError):
+            if deadline.stopped:
+                raise Fault(STOPPING) from None
             raise Fault("The request could not be read: its image takes more work than is allowed.") from None
         except WorkersClosed:
             raise Fault("Search is not available now.") from None
 
-    async def _produce(self, frame: str | Path, question: Question, outbox: Outbox, deadline: float) -> None:
+    async def _produce(self, frame: str | Path, question: Question, outbox: Outbox, deadline: Deadline) -> None:
         findings = Findings()
         if question.has_picture and self._sees:
             question = replace(question, sight=asyncio.create_task(self._see(frame), name="decode the image"))
@@ -164,13 +168,13 @@ class SearchService:
             _log.exception("the image cannot be shown to the model")
         return None
 
-    async def _find(self, question: Question, findings: Findings, outbox: Outbox, deadline: float) -> None:
+    async def _find(self, question: Question, findings: Findings, outbox: Outbox, deadline: Deadline) -> None:
         problem = await self._forward("articles", self._articles.batches(question, findings), outbox, deadline)
         findings.end(failed=problem is not None)
         if problem is not None:
             await outbox.put(SearchError(message=problem, agent="articles"))
 
-    async def _sum_up(self, question: Question, findings: Findings, outbox: Outbox, deadline: float) -> None:
+    async def _sum_up(self, question: Question, findings: Findings, outbox: Outbox, deadline: Deadline) -> None:
         done: SummaryDone | None = None
 
         async def chunks() -> AsyncGenerator[SummaryChunk, None]:
@@ -186,9 +190,9 @@ class SearchService:
         findings.summed_up()
         if problem is not None:
             await outbox.put(SearchError(message=problem, agent="summary"))
-        await outbox.put(done or SummaryDone())
+        await outbox.put(done or findings.written)
 
-    async def _picture(self, question: Question, findings: Findings, outbox: Outbox, deadline: float) -> None:
+    async def _picture(self, question: Question, findings: Findings, outbox: Outbox, deadline: Deadline) -> None:
         problem = await self._forward("images", self._images.images(question, findings), outbox, deadline)
         if problem is not None:
             await outbox.put(ImageError(message=problem))
@@ -198,11 +202,11 @@ class SearchService:
         agent: Agent,
         messages: AsyncGenerator[SearchMessage, None],
         outbox: Outbox,
-        deadline: float,
+        deadline: Deadline,
     ) -> str | None:
         """Pass on what an agent yields; None when it came to its end, otherwise what the client is told."""
         try:
-            async with asyncio.timeout_at(deadline) as limit, aclosing(messages):
+            async with deadline.kept() as limit, aclosing(messages):
                 async for each in messages:
                     await outbox.put(each)
         except WorkerDied:
@@ -217,6 +221,8 @@ class SearchService:
         except TimeoutError:
             if not limit.expired():
                 return self._defect(agent)
+            if deadline.stopped:
+                return f"{_WHAT[agent]}: the server is stopping."
             return f"{_WHAT[agent]} within {self._seconds:g} seconds, which is all that a search may take."
         except Exception:
             return self._defect(agent)

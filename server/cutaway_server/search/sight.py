@@ -36,7 +36,7 @@ class Sight:
 
     async def words(self, question: Question, findings: Findings) -> str:
         """What else to search for, ``""`` for nothing; all that the image shows is noted in the findings."""
-        findings.seen = await self._seen(question)
+        findings.see(await self._seen(question))
         known = set(question.words.casefold().split())
         return " ".join(each for each in findings.seen.split() if each.casefold() not in known)
 

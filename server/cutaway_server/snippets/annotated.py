@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cutaway_server.snippets.captions import Cue
 from cutaway_server.snippets.index import Chapter, Index, clean
-from cutaway_server.snippets.media import Media
+from cutaway_server.snippets.media import Heard, Media
 from cutaway_server.snippets.packets import Floats
 from cutaway_server.snippets.window import Window
 
@@ -86,6 +86,10 @@ class AnnotatedMedia(Media):
     def sound(self, spans: Sequence[tuple[float, float]]) -> list[NDArray[np.float32]]:
         """Decode stretches of sound."""
         return self._media.sound(spans)
+
+    def sound_here(self, start: float, end: float) -> Heard | None:
+        """The sound of a stretch of time as far as its bytes are here."""
+        return self._media.sound_here(start, end)
 
     def cues(self, stretches: Sequence[tuple[float, float]]) -> list[list[Cue]]:
         """The captions shown in stretches of time: the page's, if it has any."""

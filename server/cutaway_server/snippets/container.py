@@ -31,10 +31,10 @@ from cutaway_server.snippets.index import (
     sound_stream,
     text_stream,
 )
-from cutaway_server.snippets.media import Media
+from cutaway_server.snippets.media import Heard, Media
 from cutaway_server.snippets.packets import Indexed, Packets, PacketTable, keyframe_table
 from cutaway_server.snippets.packets import scan as scan_packets
-from cutaway_server.snippets.reading import read_window
+from cutaway_server.snippets.reading import packets_here, read_window
 from cutaway_server.snippets.sound import listen
 from cutaway_server.snippets.spans import Span, bounded, merged, packet_spans
 from cutaway_server.snippets.window import Packet, Window
@@ -82,7 +82,7 @@ class ContainerMedia(Media):
 
     def __init__(self, file: ByteFile, *, index: Index | None = None, scan: bool = False) -> None:
         self.file = file
-        self._demuxed = Demuxed(file)
+        self.demuxed = Demuxed(file)
         self._scan = scan
         self._fragments: Sequence[Fragments] = ()
         try:
@@ -124,7 +124,7 @@ class ContainerMedia(Media):
 
     def _open(self) -> InputContainer:
         self._fragments = fetch_index(self.file, walk_all=self._scan)
-        return av.open(self._demuxed, "r", options=OPTIONS, container_options={}, metadata_errors="replace")
+        return av.open(self.demuxed, "r", options=OPTIONS, container_options={}, metadata_errors="replace")
 
     @property
     def _head_bytes(self) -> int:
@@ -172,13 +172,13 @@ class ContainerMedia(Media):
 
     def _read_cues(self, known: float, *, bounded: bool) -> PacketTable:
         """Matroska reads its cues at the first seek; without cues it would go on to read the whole file."""
-        self._demuxed.left = INDEX_SEARCH_BYTES if bounded else None
+        self.demuxed.left = INDEX_SEARCH_BYTES if bounded else None
         try:
             self.container.seek(int(known / 2 * av.time_base), backward=True)
             self.container.seek(0, backward=True)
         except (av.FFmpegError, NoIndex):
             raise self.file.failure or NoIndex from None
-        self._demuxed.left = None
+        self.demuxed.left = None
         return Indexed(self.video, self.origin, self.file.size).table()
 
     def _read_fragments(self, listed: Fragments) -> Index:
@@ -219,7 +219,7 @@ class ContainerMedia(Media):
     def _fresh(self) -> InputContainer:
         """Start from the beginning again, where seeking cannot be relied on yet."""
         self.container.close()
-        self._demuxed.seek(0)
+        self.demuxed.seek(0)
         self.container = self._open()
         self.video = picture_stream(self.container)
         self.audio = sound_stream(self.container)
@@ -252,7 +252,7 @@ class ContainerMedia(Media):
         decoder = decoder_of(self.video, threads=1)
         for key, span in zip(which, spans, strict=True):
             try:
-                packet = self._packet_at(span) if index.exact else self._first_packet(int(index.keyframe_ticks[key]))
+                packet = self.packet_at(span) if index.exact else self._first_packet(int(index.keyframe_ticks[key]))
                 frames = decoder.decode(packet) + decoder.decode(None) if packet else []
             except (av.FFmpegError, EOFError):
                 frames = []
@@ -263,7 +263,8 @@ class ContainerMedia(Media):
                 yield key, frames[0]
         self.file.release()
 
-    def _packet_at(self, span: Span) -> Packet | None:
+    def packet_at(self, span: Span) -> Packet | None:
+        """The packet whose bytes these are, without times; None if they are not all there."""
         self.file.seek(span[0])
         data = bytearray()
         while len(data) < span[1] - span[0]:
@@ -286,11 +287,15 @@ class ContainerMedia(Media):
             tables = [self.packets[self.audio.index].between(*span) for span in spans]
             spans_of_sound = [s for t in tables for s in merged(t.position, t.size)]
             self.file.prefetch(bounded(spans_of_sound, MAX_PREFETCH_BYTES), wait=False)
-            heard = [self._listen(p for span in packet_spans(t) if (p := self._packet_at(span))) for t in tables]
+            heard = [self._listen(p for span in packet_spans(t) if (p := self.packet_at(span))) for t in tables]
         else:
             heard = [self._listen(self._audio_packets(*span)) for span in spans]
         self.file.release()
         return heard
+
+    def sound_here(self, start: float, end: float) -> Heard | None:
+        """The sound of a stretch of time as far as its bytes are here."""
+        return Heard(self.audio, packets_here(self, self.audio, start, end)) if self.audio else None
 
     def _audio_packets(self, start: float, end: float) -> Iterator[Packet]:
         assert self.audio is not None
@@ -320,7 +325,7 @@ class ContainerMedia(Media):
             cues = []
             followings = [*table.time[1:], *table.time[-1:] + 5.0]
             for span, shown, following in zip(packet_spans(table), table.time, followings, strict=True):
-                packet = self._packet_at(span)
+                packet = self.packet_at(span)
                 text = plain_text(bytes(packet), self.text.codec_context.name) if packet else ""
                 if text and shown < end and following > start:
                     cues.append(Cue(float(shown), float(following), text))

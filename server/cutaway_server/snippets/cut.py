@@ -1,49 +1,31 @@
-"""One snippet's clip: choose its bounds, copy where source and place allow, encode otherwise, check.
+"""One snippet's clip: read the stretch of a moment, look at it, choose its bounds, and have it made.
 
-Comes in: an open video and a moment. Goes out: a :class:`Clip`, or a :class:`Declined` that says why there is nothing
-to show here. Runs in a worker; files stay inside the scratch folder it is given.
+Comes in: an open video and a moment. Goes out: a :class:`~cutaway_server.snippets.clip.Clip`, or a
+:class:`~cutaway_server.snippets.clip.Declined` that says why there is nothing to show here. Runs in a worker.
 """
 
 from __future__ import annotations
 
-import logging
-import tempfile
 from bisect import bisect_right
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-import av
-
-from cutaway_server.snippets.bounds import Bounds, Wish, choose
-from cutaway_server.snippets.check import BadClip, check
-from cutaway_server.snippets.encode import CannotEncode, encode
-from cutaway_server.snippets.head import Head, NoHead, encode_head, with_head
-from cutaway_server.snippets.index import Index
+from cutaway_server.snippets.bounds import Bounds, choose
+from cutaway_server.snippets.clip import QUICK_FRAMES, Clip, Declined, Order, make
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.moments import early_keyframes
 from cutaway_server.snippets.refine import FULL_HD, Seen, look_through, stretch_of
-from cutaway_server.snippets.remux import can_copy_audio, can_copy_video, clean_ends, copy_packets, shown
+from cutaway_server.snippets.remux import can_copy_video
 from cutaway_server.snippets.snapping import DRIFT_SECONDS
 from cutaway_server.snippets.window import Window
 
-log = logging.getLogger(__name__)
-
 BLACK, SENTENCE = "black", "sentence"
-SIZES_TRIED = 4
-POOR_BYTES_PER_SECOND = 16_000
-"""Less than this (128 kb/s) is not worth watching: a clip that must be small is made shorter before."""
 ENCODED_FRAMES_PER_SECOND = 25.0
 """What veryfast makes of 1080p on two cores."""
-QUICK_FRAMES = 60
-"""1080p frames that may be decoded before the first snippet leaves."""
 QUICK_ENCODE_COST = 3.0
 """How much dearer encoding is while somebody waits for the first snippet."""
 EASY_SHARE, HARD_BYTES = 0.25, 0.012
 """The work that the easiest pictures are, and the bytes a pixel (5 Mb/s for 1080p) from which on they are hard."""
-SEAM_FRAMES = 16
-"""How many frames after a head are decoded before it is sent: more than any decoder reorders."""
 SHORT_GOP_SECONDS = 4.0
 LEAD_SECONDS = 3.0
 TAIL_SECONDS = 2.5
@@ -53,36 +35,6 @@ TEXT_MARGIN_SECONDS = 20.0
 BLACK_SHARE, ALL_BLACK_SHARE = 0.6, 0.9
 """What may be black of a snippet, and of a short video that is shown whole."""
 STILL_SHARE = 0.97
-
-
-@dataclass(frozen=True)
-class Order:
-    """What to cut: the wished-for moment and the stretch (seconds) inside which it has to stay."""
-
-    wish: Wish
-    low: float
-    high: float
-    quick: bool = False
-    """Be early rather than thorough: for the first snippet."""
-    lenient: bool = False
-    """Take what is second best, too (:class:`SecondBest`)."""
-    keep_whole: bool = False
-    """Show the whole stretch, as for a video shorter than the shortest snippet."""
-
-
-@dataclass
-class Clip:
-    """A finished clip. ``start`` and ``end`` are the source's seconds of the frames really shown."""
-
-    data: bytes
-    start: float
-    end: float
-    copied: bool
-    seen: Seen
-
-
-class Declined(Exception):
-    """There is nothing worth showing at this place."""
 
 
 class SecondBest(Declined):
@@ -125,8 +77,7 @@ def cut(media: Media, order: Order, *, max_height: int | None, max_bytes: int, s
     if bounds is None:
         raise Declined("too short")
     decline_dull(seen, bounds, order)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        return _make(media.index, window, seen, order, bounds, max_height, max_bytes, Path(folder) / "clip.mp4")
+    return make(media.index, window, seen, order, bounds, max_height, max_bytes, scratch)
 
 
 def first_keyframe(media: Media, order: Order) -> int:
@@ -215,148 +166,3 @@ def decline_dull(seen: Seen, bounds: Bounds, order: Order) -> None:
         raise SecondBest(BLACK)
     if silent and shots.still() > STILL_SHARE:
         raise Declined("still and silent")
-
-
-def _make(
-    index: Index,
-    window: Window,
-    seen: Seen,
-    order: Order,
-    bounds: Bounds,
-    max_height: int | None,
-    max_bytes: int,
-    path: Path,
-) -> Clip:
-    """Copy if possible, else encode; whatever fails its check is encoded."""
-    if bounds.copied and (not seen.damaged or bounds.end <= seen.decoded_until):
-        try:
-            clip = _copy(index, window, seen, bounds, order, max_bytes, path)
-        except (BadClip, NoHead, av.FFmpegError, ValueError) as error:
-            log.info("A copy of %.3f-%.3f s failed (%s): encoding", bounds.start, bounds.end, error)
-        else:
-            if clip is not None:
-                return clip
-    return _encode(index, window, seen, bounds, order, max_height, max_bytes, path)
-
-
-def _copy(
-    index: Index, window: Window, seen: Seen, bounds: Bounds, order: Order, max_bytes: int, path: Path
-) -> Clip | None:
-    """The clip by copying packets, all but those of a head; None if not even the shortest fits into ``max_bytes``."""
-    start = _ticks(window, bounds.start)
-    position = _position(window, start)
-    head = None if window.video[position].keyframe else encode_head(window, start)
-    if head is None:
-        window = replace(window, video=[s for s in window.video[position:] if s.pts >= start])
-    else:
-        window = with_head(window, head)
-    ends = clean_ends(window.video, at_end=window.at_end)
-    kept, end = min(ends, key=lambda e: abs(window.seconds(e[1]) - bounds.end))
-    total = 0
-    fitting = 0
-    for n, sample in enumerate(window.video):
-        total += sample.packet.size
-        if total > max_bytes * 0.97:  # The rest is sound and the sample tables.
-            break
-        fitting = n + 1
-    if fitting < kept:
-        ends = [e for e in ends if e[0] <= fitting and window.seconds(e[1]) - bounds.start >= order.wish.min_seconds]
-        if not ends:
-            return None
-        kept, end = ends[-1]
-    base, audio_base = window.video_base, window.audio_base
-    has_sound = any(start * base <= s.pts * audio_base < end * base for s in window.audio)
-    if not has_sound:
-        window = replace(window, audio=[])
-    sound = None
-    if has_sound and not can_copy_audio(index):
-        sound = path.with_suffix(".sound.mp4")
-        encode(window, start, end, sound, track=None)
-    copy_packets(window, start, kept, end, path, sound=sound, extradata=head.extradata if head else None)
-    data = path.read_bytes()
-    if len(data) > max_bytes:
-        return None
-    seconds = float((end - start) * base)
-    check(
-        data,
-        seconds=seconds,
-        frame_seconds=window.frame_seconds,
-        frames=kept,
-        sound=has_sound,
-        # All packets were decoded in look_through(), but those of a head, and of a snippet in haste.
-        decode=_checked_frames(head, order),
-    )
-    return Clip(data, window.seconds(start), window.seconds(end), True, seen)
-
-
-def _checked_frames(head: Head | None, order: Order) -> int | Literal["keyframes"]:
-    """How much of a copy is decoded to see that it is sound."""
-    if head is not None and not (order.quick and len(head.samples) > QUICK_FRAMES):
-        return len(head.samples) + SEAM_FRAMES
-    return "keyframes" if order.quick else 1
-
-
-def _encode(
-    index: Index,
-    window: Window,
-    seen: Seen,
-    bounds: Bounds,
-    order: Order,
-    max_height: int | None,
-    max_bytes: int,
-    path: Path,
-) -> Clip:
-    start, end = _ticks(window, bounds.start), _ticks(window, bounds.end)
-    fitting = max(max_bytes * 0.9 / POOR_BYTES_PER_SECOND, order.wish.min_seconds)
-    if bounds.end - bounds.start > fitting:  # Rather shorter than too poor.
-        end = _ticks(window, bounds.start + fitting)
-    seconds = float((end - start) * window.video_base)
-    room = max_bytes
-    for _ in range(SIZES_TRIED):
-        encode(
-            window,
-            start,
-            end,
-            path,
-            max_height=max_height,
-            max_bytes=room,
-            track=index.video,
-        )
-        data = path.read_bytes()
-        if len(data) <= max_bytes:
-            break
-        room = room * max_bytes // len(data) * 9 // 10
-        most = min(max_height or 10_000, index.video.shown_height)
-        max_height = min(most, max(most // 2, 90))
-    else:
-        raise CannotEncode("This part of the video could not be made small enough.")
-    # Damaged packets may leave out frames at the end, so the length is what it is.
-    slack = _longest_frames(window, start, end) if not seen.damaged else seconds
-    try:
-        length = check(data, seconds=seconds, frame_seconds=slack, frames=None, sound=False, decode="all")
-    except BadClip as error:
-        raise CannotEncode("This part of the video could not be encoded.") from error
-    if seen.damaged:
-        if length < order.wish.min_seconds and not order.keep_whole:
-            raise Declined("too damaged")
-        seconds = min(length, seconds)
-    return Clip(data, window.seconds(start), window.seconds(start) + seconds, False, seen)
-
-
-def _longest_frames(window: Window, start: int, end: int) -> float:
-    """How long (seconds) the two longest frames are shown: a track's length in its header goes by decoding times, which
-    are as many frames behind as B-frames refer to, and where the rate varies, that is as much as those frames off."""
-    times = [*sorted(s.pts for s in shown(window) if start <= s.pts < end), end]
-    longest = sorted(b - a for a, b in pairwise(times))[-2:]
-    return max(float(sum(longest) * window.video_base), window.frame_seconds)
-
-
-def _ticks(window: Window, at: float) -> int:
-    """The shown frame (or the end of the last one) nearest to a time."""
-    samples = shown(window)
-    last = max(samples, key=lambda s: s.pts)
-    return min((*(s.pts for s in samples), last.pts + max(last.duration, 1)), key=lambda t: abs(window.seconds(t) - at))
-
-
-def _position(window: Window, pts: int) -> int:
-    return next(n for n, s in enumerate(window.video) if s.pts == pts)

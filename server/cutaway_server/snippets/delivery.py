@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -18,7 +19,7 @@ from cutaway_server.errors import Fault
 from cutaway_server.fetch.answers import Denied
 from cutaway_server.fetch.door import Pass
 from cutaway_server.fetch.urls import mask_url
-from cutaway_server.gemini.video import Material, Still, Window
+from cutaway_server.gemini.video import Material, Window
 from cutaway_server.settings import Settings
 from cutaway_server.snippets import jobs, moments, stills
 from cutaway_server.snippets.captions import Sentence
@@ -34,6 +35,10 @@ SURVEY_SECONDS, PLAN_SECONDS, LOOK_SECONDS, CUT_SECONDS = 42.0, 90.0, 42.0, 150.
 CPU_SECONDS = 300.0
 SECONDS_OF_STILL, LEAST_STILLS = 12.0, 24
 """How far stills for a model are apart, unless the video is so short that they would be few: 50 for ten minutes."""
+MOST_SOUND_BYTES = 3_000_000
+"""Of a window: four minutes of it at 100 kb/s."""
+STILLS_OF_PART = 8
+"""Of later windows, so many are looked at in one go: 0.2 s of work."""
 
 Send = Callable[[bytes], Awaitable[None]]
 Result = TypeVar("Result")
@@ -79,6 +84,11 @@ class Delivery:
         self._shown: list[tuple[float, float]] = []
         self._found_again: Source | None = None
         self._finding = asyncio.Lock()
+        self._looking = False
+        self._first_seen = asyncio.Event()
+        self._lookers = asyncio.Semaphore(max(workers.count - 1, 1))
+        self._undisturbed = asyncio.Event()
+        self._undisturbed.set()
 
     async def survey(self) -> jobs.Survey:
         """Open the video."""
@@ -110,33 +120,59 @@ class Delivery:
         return await self._reading(known, run)
 
     async def material(self, known: jobs.Survey, window: Window) -> Material:
-        """What a model gets to see of a window."""
-        # Of a video with one window, which nothing else is done beside, two workers read a half each.
+        """What a model gets to see of a window.
+
+        The first window that is asked for is looked at at once, by two workers. Those that follow leave a worker free,
+        and wait while the first snippet is cut.
+        """
+        first, self._looking = not self._looking, True
         count = max(round(window.seconds / SECONDS_OF_STILL), LEAST_STILLS)
-        parts = 2 if known.index.duration <= window.seconds and count > LEAST_STILLS else 1
-        length = window.seconds / parts
+        if first:
+            parts = 2 if count > LEAST_STILLS else 1
+        else:
+            parts = ceil(count / STILLS_OF_PART)
+            await self._first_seen.wait()
 
-        async def look(start: float) -> list[Still]:
-            def run(known: jobs.Survey) -> Awaitable[list[Still]]:
-                order = (known.source, known.index, start, start + length, count // parts)
-                return self._workers.run(stills.stills, *order, seconds=LOOK_SECONDS, cpu_seconds=CPU_SECONDS)
+        most_sound_bytes = 0 if known.index.has_text else MOST_SOUND_BYTES
 
-            return await self._reading(known, run)
+        async def look(number: int) -> Material:
+            part = stills.Part(window.start, window.end, count, most_sound_bytes, number, parts)
+
+            def run(known: jobs.Survey) -> Awaitable[Material]:
+                order = (known.source, known.index, part)
+                return self._workers.run(stills.look, *order, seconds=LOOK_SECONDS, cpu_seconds=CPU_SECONDS)
+
+            return await self._aside(first, known, run)
 
         async def listen() -> list[Sentence]:
             def run(known: jobs.Survey) -> Awaitable[list[Sentence]]:
                 order = (known.source, known.index, window.start, window.end)
                 return self._workers.run(stills.told, *order, seconds=LOOK_SECONDS, cpu_seconds=CPU_SECONDS)
 
-            return await self._reading(known, run) if known.index.has_text else []
+            return await self._aside(first, known, run) if known.index.has_text else []
 
         try:
             async with asyncio.TaskGroup() as group:
                 said = group.create_task(listen())
-                shown = [group.create_task(look(window.start + n * length)) for n in range(parts)]
+                shown = [group.create_task(look(number)) for number in range(parts)]
         except* Fault as faults:
             raise faults.exceptions[0] from None
-        return Material(tuple(still for task in shown for still in task.result()), tuple(said.result()))
+        finally:
+            self._first_seen.set()
+        looked = [task.result() for task in shown]
+        return Material(
+            stills=tuple(still for each in looked for still in each.stills),
+            sentences=tuple(said.result()),
+            sound=tuple(sound for each in looked for sound in each.sound),
+        )
+
+    async def _aside(self, first: bool, known: jobs.Survey, run: Callable[[jobs.Survey], Awaitable[Result]]) -> Result:
+        """Run a job that looks at a window, when its turn comes."""
+        if first:
+            return await self._reading(known, run)
+        async with self._lookers:
+            await self._undisturbed.wait()
+            return await self._reading(known, run)
 
     def free(self, moment: Moment) -> Moment | None:
         """The moment without what was shown already; None if that leaves too little of it."""
@@ -165,9 +201,11 @@ class Delivery:
                     )
             return await run(replace(known, source=self._found_again))
 
-    async def deliver(self, known: jobs.Survey, moment: Moment, *, quick: bool = False, lenient: bool = False) -> None:
-        """Cut one moment and send it, unless there is nothing to show."""
+    async def deliver(self, known: jobs.Survey, moment: Moment, *, quick: bool = False, lenient: bool = False) -> bool:
+        """Cut one moment, a ``quick`` one with the cores for itself, and send it; False if there is nothing to show."""
         self.in_work += 1
+        if quick:
+            self._undisturbed.clear()
         try:
             order = jobs.SnippetOrder(
                 moment=moment,
@@ -192,22 +230,24 @@ class Delivery:
             done = await self._reading(known, make)
         except CannotEncode as fault:
             self.fault = fault
-            return
+            return False
         finally:
             self.in_work -= 1
+            self._undisturbed.set()
         if done.frame is None:
             log.info("nothing to show around %.1f s: %s", moment.anchor, done.reason)
             if done.second_best:
                 self.second_best.append((done.reason, moment))
-            return
+            return False
         if done.title in self._titles:  # Two that were in work side by side came to the same title.
-            await self.deliver(known, replace(moment, title=f"{done.title}, at {clock(done.start)}"), lenient=lenient)
-            return
+            moment = replace(moment, title=f"{done.title}, at {clock(done.start)}")
+            return await self.deliver(known, moment, lenient=lenient)
         self._titles.add(done.title)
         self._shown.append((done.start, done.end))
         self.delivered += 1
         await self._send(done.frame)
         await self.progress("cut", min(self.delivered / known.wanted, 1.0))
+        return True
 
     async def progress(self, stage: Literal["resolve", "analyse", "cut"], fraction: float) -> None:
         """Tell how far the work is, if the client wants to know."""

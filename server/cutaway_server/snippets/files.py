@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from cutaway_server.fetch.ranges import RemoteFile
@@ -24,6 +25,9 @@ class ByteFile(Protocol):
         """Fetch [start, end) spans in parallel and keep them until :meth:`release`."""
 
     def release(self) -> None: ...
+    def held(self) -> list[Span]:
+        """The spans that can be read without the network, in order."""
+
     def snapshot(self, limit_bytes: int) -> RemoteFile:
         """The recipe for opening the file again, with the bytes held now."""
 
@@ -35,7 +39,8 @@ class NoIndex(Exception):
 class Demuxed:
     """The file object that PyAV sees, with a position of its own: single packets are read beside it.
 
-    Fails once more than ``left`` bytes were asked for (None: no bound).
+    Fails once more than ``left`` bytes were asked for (None: no bound). As long as ``within`` are spans, in order, the
+    file is taken to end where the one ends in which is read.
     """
 
     def __init__(self, file: ByteFile) -> None:
@@ -43,6 +48,7 @@ class Demuxed:
         self._position = 0
         self._failed = False
         self.left: int | None = None
+        self.within: Sequence[Span] | None = None
 
     def read(self, size: int = -1) -> bytes:
         if self.left is not None:
@@ -51,6 +57,11 @@ class Demuxed:
                 raise NoIndex
         if self._failed:  # PyAV prints a failure that is followed by another one.
             return b""
+        if self.within is not None:
+            n = bisect_right(self.within, self._position, key=lambda span: span[0])
+            size = min(size, self.within[n - 1][1] - self._position) if n else 0
+            if size <= 0:
+                return b""
         self._file.seek(self._position)
         try:
             data = self._file.read(size)

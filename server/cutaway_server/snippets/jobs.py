@@ -18,7 +18,8 @@ from cutaway_server.fetch.door import Pass
 from cutaway_server.snippets import looks, moments, words
 from cutaway_server.snippets.bounds import Wish
 from cutaway_server.snippets.captions import Sentence, sentences
-from cutaway_server.snippets.cut import Clip, Declined, Order, SecondBest, cut
+from cutaway_server.snippets.clip import Clip, Declined, Order
+from cutaway_server.snippets.cut import SecondBest, cut
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
 from cutaway_server.snippets.moments import Candidate, Limits, Moment

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import av
 import numpy as np
@@ -15,7 +16,16 @@ from numpy.typing import NDArray
 
 from cutaway_server.snippets.captions import Cue
 from cutaway_server.snippets.index import Index
-from cutaway_server.snippets.window import Window
+from cutaway_server.snippets.window import Packet, Window
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Packets of a stream of sound, each with its time (seconds), in order of time. Of use while the media that they
+    come from is open."""
+
+    stream: av.AudioStream
+    packets: list[tuple[float, Packet]]
 
 
 class Media(ABC):
@@ -49,6 +59,13 @@ class Media(ABC):
     @abstractmethod
     def sound(self, spans: Sequence[tuple[float, float]]) -> list[NDArray[np.float32]]:
         """Decode stretches of sound as mono samples at 8 kHz, full scale 1.0; empty where there is none."""
+
+    def sound_here(self, start: float, end: float) -> Heard | None:
+        """The sound of a stretch of time as far as its bytes are here already: nothing is fetched for it.
+
+        None where that is not known, or there is none.
+        """
+        return None
 
     @abstractmethod
     def cues(self, stretches: Sequence[tuple[float, float]]) -> list[list[Cue]]:

@@ -1,14 +1,15 @@
 """The moments that a model picks of one video, in the order in which to cut them, and where ours have to stand in.
 
 Comes in: what the survey found, and a way to run jobs. Goes out: :class:`~cutaway_server.snippets.moments.Moment`
-values as the model writes them, a :class:`Gap` wherever it failed or had too little to say, and last what it has to
-:class:`Spare`.
+values as the model writes them; when it has ended with a window, what it has to :class:`Spare` of it, and how large a
+:class:`Gap` it left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class NothingPicked(Exception):
 
 @dataclass(frozen=True)
 class Gap:
-    """A stretch (seconds) of which the model gave ``missing`` moments too few; None: whatever is still wanted."""
+    """A stretch (seconds) of which no more comes, and of which the model gave ``missing`` moments too few; None:
+    whatever is still wanted."""
 
     start: float
     end: float
@@ -84,8 +86,8 @@ class Picker:
             language=language,
             youtube_url=youtube_url(url),
         )
-        spare: list[Moment] = []
-        gaps: list[Gap] = []
+        spare: dict[Window, list[Moment]] = defaultdict(list)
+        ended: list[Ended] = []
         asked = self._gemini.suggestions(
             brief,
             windows(index.duration),
@@ -95,30 +97,34 @@ class Picker:
             max_seconds=limits.max_seconds,
         )
         async with aclosing(asked) as outcomes:
-            outcome: Outcome | None = await self._first(outcomes, gaps)
+            outcome: Outcome | None = await self._first(outcomes, ended)
             while outcome is not None:
                 if isinstance(outcome, Ended):
-                    gaps += _gap(outcome)
+                    ended.append(outcome)
                 elif outcome.spare:
-                    spare.append(self._moment(outcome, index, limits))
+                    spare[outcome.window].append(self._moment(outcome, index, limits))
                 else:
                     yield self._moment(outcome, index, limits)
-                while gaps:
-                    yield gaps.pop(0)
+                for each in ended:
+                    for moment in spare.pop(each.window, ()):
+                        yield Spare(moment)
+                    yield _gap(each)
+                ended.clear()
                 outcome = await _next(outcomes)
-        for moment in spare:
-            yield Spare(moment)
+        for moments_of_window in spare.values():
+            for moment in moments_of_window:
+                yield Spare(moment)
         yield Gap(0.0, index.duration)
 
-    async def _first(self, outcomes: AsyncGenerator[Outcome, None], gaps: list[Gap]) -> Suggestion:
-        """The first moment; windows that ended before it are gaps."""
+    async def _first(self, outcomes: AsyncGenerator[Outcome, None], ended: list[Ended]) -> Suggestion:
+        """The first moment; windows that ended before it are added to ``ended``."""
         fault: Fault | None = None
         try:
             async with asyncio.timeout(self._first_seconds):
                 while (outcome := await _next(outcomes)) is not None:
                     if isinstance(outcome, Suggestion):
                         return outcome
-                    gaps += _gap(outcome)
+                    ended.append(outcome)
                     fault = outcome.fault or fault
         except TimeoutError:
             raise NothingPicked(f"it had none within {self._first_seconds:g} s") from None
@@ -134,11 +140,9 @@ class Picker:
         return moments.asked(named, suggestion.title, suggestion.description, index, limits)
 
 
-def _gap(ended: Ended) -> list[Gap]:
+def _gap(ended: Ended) -> Gap:
     """What a window that failed lacks. Where the model only had little to say, others may have more."""
-    if ended.fault is None or not ended.missing:
-        return []
-    return [Gap(ended.window.start, ended.window.end, ended.missing)]
+    return Gap(ended.window.start, ended.window.end, ended.missing if ended.fault else 0)
 
 
 async def _next(outcomes: AsyncGenerator[Outcome, None]) -> Outcome | None:

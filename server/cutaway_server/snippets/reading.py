@@ -7,6 +7,7 @@ at. Just the bytes that hold these packets are fetched.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import av
@@ -14,7 +15,7 @@ import numpy as np
 
 from cutaway_server.snippets.captions import Cue, plain_text
 from cutaway_server.snippets.decoding import decoder_of
-from cutaway_server.snippets.spans import Span, bounded, merged
+from cutaway_server.snippets.spans import Span, bounded, merged, packet_spans
 from cutaway_server.snippets.window import MAX_WINDOW_BYTES, Packet, Sample, Window
 
 if TYPE_CHECKING:
@@ -79,6 +80,50 @@ def read_window(media: ContainerMedia, key: int, end: float) -> Window:
     if media.reordered:
         order_pictures(window)
     return window
+
+
+def packets_here(media: ContainerMedia, stream: av.AudioStream, start: float, end: float) -> list[tuple[float, Packet]]:
+    """The packets of sound from ``start`` until ``end`` (seconds) whose bytes are here already, with their times."""
+    held = media.file.held()
+    if media.index.exact:
+        table = media.packets[stream.index].between(start, end)
+        starts, stops = np.array(held, np.int64).reshape(-1, 2).T
+        n = np.searchsorted(starts, table.position, "right") - 1
+        table = table.where((n >= 0) & (table.position + table.size <= np.append(stops, 0)[n]))
+        found = zip(table.time, packet_spans(table), strict=True)
+        return [(float(at), packet) for at, span in found if (packet := media.packet_at(span))]
+    return _demux_here(media, stream, held, start, end)
+
+
+def _demux_here(
+    media: ContainerMedia, stream: av.AudioStream, held: list[Span], start: float, end: float
+) -> list[tuple[float, Packet]]:
+    """Read on from each keyframe that is here until the next hole."""
+    index, base = media.index, float(stream.time_base or 0)
+    half_frame = round(0.5 / index.video.frames_per_second / float(media.video.time_base or 1))
+    found: list[tuple[float, Packet]] = []
+    last = float("-inf")
+    first, stop = np.searchsorted(index.keyframe_times, [start, end])
+    media.demuxed.within = held
+    try:
+        for key in range(max(int(first) - 1, 0), int(stop)):
+            position = int(index.keyframe_positions[key])
+            if index.keyframe_times[key] <= last or not any(a <= position < b for a, b in held):
+                continue
+            with contextlib.suppress(av.FFmpegError, EOFError):
+                media.container.seek(int(index.keyframe_ticks[key]) + half_frame, stream=media.video, backward=True)
+                for packet in media.container.demux(stream):
+                    if not packet.size or packet.pts is None or packet.is_corrupt:
+                        continue
+                    at = packet.pts * base - media.origin
+                    if at >= end:
+                        return found
+                    if at >= start and at > last:
+                        found.append((at, packet))
+                        last = at
+    finally:
+        media.demuxed.within = None
+    return found
 
 
 def order_pictures(window: Window) -> None:

@@ -1,23 +1,26 @@
-"""What a model is shown of a video: keyframes as small JPEGs with their times, and what is said.
+"""What a model is shown of a video: keyframes as small JPEGs with their times, and what is said or heard.
 
-Comes in: how to open a video, and a stretch of it. Goes out: :class:`~cutaway_server.gemini.video.Still` and
+Comes in: how to open a video, and a stretch of it. Goes out: :class:`~cutaway_server.gemini.video.Material`, and
 :class:`~cutaway_server.snippets.captions.Sentence` values. Like all that reads media these are jobs, run in a worker;
-of the file they read the keyframes that they show and nothing between them.
+of the file they read the keyframes that they show and nothing between them. Sound that comes with these, as it does
+where a file's index does not tell how large keyframes are, and all of it from a local copy, is passed on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
-from cutaway_server.gemini.video import Still
+from cutaway_server.gemini.video import Material, Still
 from cutaway_server.snippets import looks
 from cutaway_server.snippets.captions import Sentence, sentences
 from cutaway_server.snippets.index import Index, VideoTrack
 from cutaway_server.snippets.media import Source
+from cutaway_server.snippets.recordings import recordings
 from cutaway_server.snippets.shots import Signature, sign
 
 LEAST_SPACING_SECONDS = 3.0
@@ -30,34 +33,51 @@ SAME = 8 / 255
 """Pictures none of whose fields differs by more are the same slide."""
 
 
-def stills(source: Source, index: Index, start: float, end: float, most: int) -> list[Still]:
-    """Keyframes from ``start`` until ``end`` (seconds), evenly spread.
+@dataclass(frozen=True)
+class Part:
+    """What one job looks at: a part, counted from 0, of the stretch from ``start`` until ``end`` (seconds).
+
+    ``most_stills`` and ``most_sound_bytes`` are what may come of the whole stretch.
+    """
+
+    start: float
+    end: float
+    most_stills: int
+    most_sound_bytes: int = 0
+    number: int = 0
+    count: int = 1
+
+
+def look(source: Source, index: Index, part: Part) -> Material:
+    """Keyframes, evenly spread, and of the sound what was read with them.
 
     A picture like the one before it is left out, so of a slide there is one still.
-
-    Parameters
-    ----------
-    most
-        How many at most.
 
     Raises
     ------
     Fault
         The source fails.
     """
-    chosen = spread(index.keyframe_times, start, end, most)
+    chosen = spread(index.keyframe_times, part.start, part.end, part.most_stills)
+    first, stop = (n * len(chosen) // part.count for n in (part.number, part.number + 1))
     shown: list[Still] = []
     last: Signature | None = None
     with source.open(index) as media:
-        for key, frame in media.keyframes(chosen):
+        for key, frame in media.keyframes(chosen[max(first - 1, 0) : stop]):
             time = float(index.keyframe_times[key])
             signature = sign(frame, time)
+            if key < chosen[first]:  # What the part before ends with.
+                last = signature
+                continue
             if last is not None and is_same(last, signature):
                 continue
             if picture := small_jpeg(frame, index.video):
                 shown.append(Still(time, picture))
                 last = signature
-    return shown
+        begin, end = (part.start + n * (part.end - part.start) / part.count for n in (part.number, part.number + 1))
+        heard = media.sound_here(begin, end) if part.most_sound_bytes else None
+        sound = recordings(heard, part.most_sound_bytes // part.count) if heard else []
+    return Material(stills=tuple(shown), sound=tuple(sound))
 
 
 def told(source: Source, index: Index, start: float, end: float) -> list[Sentence]:

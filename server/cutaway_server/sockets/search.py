@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncGenerator, Awaitable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -17,6 +17,7 @@ from tornado.websocket import WebSocketClosedError
 from cutaway.protocol import Done, SearchError, SearchErrorMetadata, encode_search
 from cutaway_server import logs
 from cutaway_server.errors import Fault
+from cutaway_server.search.deadline import STOPPING, Deadline
 from cutaway_server.search.question import BadRequest
 from cutaway_server.sockets.base import Socket
 from cutaway_server.sockets.spool import LARGE_CHARACTERS, Spool
@@ -29,7 +30,6 @@ MOST_WAITING = 8
 """Requests of one socket that wait while another is answered."""
 SLOW_SECONDS = 5.0
 """A frame that takes longer to send gives the request's place to others until it is sent."""
-STOPPING = "The server is stopping."
 OFF = "Search is switched off on this server (search_workers is 0)."
 _GOING_AWAY, _TRY_AGAIN_LATER = 1001, 1013
 
@@ -40,9 +40,10 @@ Frame: TypeAlias = str | Path
 class SearchAnswers(Protocol):
     """What turns a request into frames."""
 
-    def answer(self, frame: Frame, request_id: str) -> AsyncGenerator[list[bytes], None]:
+    def answer(self, frame: Frame, request_id: str, deadline: Deadline) -> AsyncGenerator[list[bytes], None]:
         """Encoded frames, those together that are ready together, without the terminal ``done``; raises a
-        :class:`~cutaway_server.errors.Fault` when the request is none, or nothing can be done for it.
+        :class:`~cutaway_server.errors.Fault` when the request is none, or nothing can be done for it. The last ones
+        come soon after `deadline` was stopped.
 
         The generator is closed (``aclose``) when the client leaves, at any point.
         """
@@ -59,7 +60,7 @@ class Search(Socket):
         self._unanswered = 0
         self._ended = False
         self._stopping = False
-        self._end: asyncio.Timeout | None = None
+        self._deadline = Deadline()
 
     @property
     def max_message_size(self) -> int:
@@ -100,8 +101,7 @@ class Search(Socket):
     def stop(self) -> None:
         """End the running request, and those in line, each with its terminal message."""
         self._stopping = True
-        if self._end is not None and not self._end.expired():
-            self._end.reschedule(asyncio.get_running_loop().time())
+        self._deadline.stop()
 
     async def _keep(self, message: str) -> None:
         """Nothing more is read until a large request lies in its file, so the order stays."""
@@ -151,33 +151,33 @@ class Search(Socket):
 
     async def _answer(self, frame: Frame | Fault) -> SearchError | None:
         """None when everything was sent, otherwise what the client is told."""
+        if self._stopping:
+            return SearchError(message=STOPPING)
+        self._deadline = deadline = Deadline()
         try:
-            async with asyncio.timeout(None) as self._end:
-                if self._stopping:
-                    return SearchError(message=STOPPING)
-                if isinstance(frame, Fault):
-                    raise frame
-                if self._service is None:
-                    return SearchError(message=OFF)
-                answer = self._service.answer(frame, logs.request_id.get())
-                async with self._turns.place() as place, aclosing(answer) as frames:
-                    async for each in frames:
-                        async with place.lent_after(self.slow_seconds):
-                            await self.send(*each)
+            if isinstance(frame, Fault):
+                raise frame
+            if self._service is None:
+                return SearchError(message=OFF)
+            async with AsyncExitStack() as stack:
+                async with deadline.kept():
+                    place = await stack.enter_async_context(self._turns.place())
+                answer = self._service.answer(frame, logs.request_id.get(), deadline)
+                async for each in await stack.enter_async_context(aclosing(answer)):
+                    async with place.lent_after(self.slow_seconds):
+                        await self.send(*each)
         except BadRequest as fault:
             metadata = None if fault.field is None else SearchErrorMetadata(field=fault.field)
             return SearchError(message=fault.message, metadata=metadata)
         except Fault as fault:
             return SearchError(message=fault.message)
         except TimeoutError:
-            return SearchError(message=STOPPING) if self._stopping else self._defect()
+            return SearchError(message=STOPPING) if deadline.stopped else self._defect()
         except WebSocketClosedError:
             raise
         except Exception:
             return self._defect()
-        finally:
-            self._end = None
-        return None
+        return SearchError(message=STOPPING) if deadline.stopped else None
 
     def _defect(self) -> SearchError:
         _log.exception("a search failed for no fault of the client's")

@@ -1,0 +1,106 @@
+"""What gateways put between the events of a stream, and how they write the events themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cutaway_server.gemini.ask import Text
+from cutaway_server.gemini.events import Events
+from fakes.gemini import FakeGemini
+from fakes.replies import Gate, finish, text
+from gemini.asking import ASK, text_of
+from gemini.conftest import Open
+
+_LINES = st.sampled_from(
+    [
+        *("data: {}", 'data: {"a":', "data:1}", "data:{", "data:", "data: ", "data:  ", "data: 7", "data:: id: 1"),
+        *(": keep-alive", ":", "event: message", "event:", "id: 7", "id:", "retry: 1000", "retry:"),
+        *("", "", "", '{"error": {', '  "id": 7, "data": "event:"', "}", "dat", "ideal", "e", "\N{BOMB}\x85\u2028"),
+    ]
+)
+_ENDS = st.sampled_from(["\r\n", "\n", "\r"])
+
+
+def standard(raw: bytes) -> list[bytes]:
+    """The data of the events of a stream, by the rules of HTML's section 9.2.6."""
+    found: list[bytes] = []
+    data: list[bytes] = []
+    for line in re.split(rb"\r\n|\n|\r", raw):
+        if line.startswith(b"data:"):
+            data.append(line[5:].removeprefix(b" "))
+        elif not line and any(data):
+            found.append(b"".join(data))
+        data = data if line else []
+    return found
+
+
+def googles(raw: bytes) -> list[bytes]:
+    """The same as google-genai reads it."""
+    found: list[bytes] = []
+    data: list[bytes] = []
+    for line in re.split(rb"\r\n|\n|\r", raw):
+        if line.startswith(b"data: "):
+            data.append(line[6:])
+        elif not line and data:
+            found.append(b"".join(data))
+            data = []
+    return found
+
+
+def through(parts: Iterable[bytes]) -> bytes:
+    events = Events()
+    return b"".join(map(events.pass_, parts)) + events.rest()
+
+
+@given(st.lists(st.tuples(_LINES, _ENDS), max_size=12), st.booleans(), st.data())
+def test_any_stream_cut_anywhere(lines: list[tuple[str, str]], ended: bool, data: st.DataObject) -> None:
+    raw = "".join(line + end for line, end in lines).encode() + (b"\n\n" if ended else b"")
+    cuts = sorted({0, len(raw), *data.draw(st.lists(st.integers(0, len(raw)), max_size=20))})
+    out = through([raw[start:stop] for start, stop in pairwise(cuts)])
+    assert out == through([raw]) == through([raw[n : n + 1] for n in range(len(raw))])
+    assert googles(out) == standard(raw)
+    kept = [line for line in re.split(rb"\r\n|\n|\r", out) if line and not line.startswith(b"data: ")]
+    others = (b":", b"event:", b"id:", b"retry:", b"data:")
+    assert kept == [line for line in re.split(rb"\r\n|\n|\r", raw) if line and not line.startswith(others)]
+
+
+@given(st.lists(st.text(max_size=30), max_size=5), st.sampled_from([b"\r\n", b"\n"]), st.integers(1, 50))
+def test_googles_own_streams_pass_as_they_are(words: list[str], end: bytes, size: int) -> None:
+    raw = b"".join(b"data: " + json.dumps(text(each)).encode() + 2 * end for each in words)
+    events, out = Events(), b""
+    for stop in range(size, len(raw) + size, size):
+        out += events.pass_(raw[stop - size : stop])
+        assert 0 <= len(raw[:stop]) - len(out) <= len("data: "), "nothing is held up"
+    assert out + events.rest() == raw
+
+
+def gateway(words: str, number: int) -> bytes:
+    """An event as some gateways write it."""
+    event = json.dumps(text(words) if words else finish()).encode()
+    return b": keep-alive\r\n\r\nevent: message\nid: %d\nretry: 1000\ndata:%s\n\n:\n\ndata:\n\n" % (number, event)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("split", [None, 1, 3, 100])
+async def test_the_streams_of_gateways_are_read(fake: FakeGemini, opened: Open, split: int | None) -> None:
+    fake.queue(*(gateway(words, n) for n, words in enumerate(("Oil ", "is ", "warm.", ""))), split=split)
+    async with opened() as gemini:
+        assert await text_of(gemini) == "Oil is warm."
+
+
+@pytest.mark.gen_test
+async def test_an_event_is_read_as_soon_as_it_is_there(fake: FakeGemini, opened: Open) -> None:
+    gate = Gate()
+    fake.queue(gateway("Oil", 1), b": so far\n", gate, gateway("", 2))
+    async with opened() as gemini:
+        answer = gemini.answer(ASK)
+        assert await anext(answer) == Text("Oil")
+        gate.open()
+        assert [each async for each in answer] == []
