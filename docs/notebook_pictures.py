@@ -48,6 +48,7 @@ def main() -> None:
             with opened(browser, lab, "02-search.ipynb") as notebook:
                 view = notebook.output(1)
                 expect(view.get_by_role("region", name="Images").locator("img").first).to_be_visible()
+                expect(view.locator("[aria-busy=true]")).to_have_count(0)
                 keep(view.locator(".cutaway").screenshot(), ROOT / "notebooks/images/search.png")
                 keep(window(notebook, 1), ROOT / "docs/images/notebook-search.png")
             with opened(browser, lab, "03-from-scripts-and-async.ipynb") as notebook:

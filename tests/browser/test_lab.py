@@ -325,25 +325,66 @@ def test_the_views_are_for_everybody(open_notebook: Callable[..., Notebook]) -> 
 # --- the file ----------------------------------------------------------------------------------------------------
 
 
-def test_a_saved_notebook_is_small_and_says_how_to_run_again(open_notebook: Callable[..., Notebook]) -> None:
+@pytest.fixture
+def eight() -> Iterator[FakeServer]:
+    """A server of eight snippets, with posters as large as a server may make them."""
     poster = io.BytesIO()
     Image.effect_noise((320, 180), 60).save(poster, "JPEG", quality=38)
-    assert 15_000 < len(poster.getvalue()) <= 20_000  # as large as a server may make it
+    assert 15_000 < len(poster.getvalue()) <= 20_000
     messages = [with_words(snippet(number, size_bytes=1_000_000), poster=poster.getvalue()) for number in range(1, 9)]
     with FakeServer(*messages, complete()) as server:
-        notebook = open_notebook("saved.ipynb", f"{CLIENT.format(url=server.url)}\n{STREAM}")
-        notebook.run(0)
-        expect(cards_of(notebook.output(0))).to_have_count(8)
-        assert notebook.save() < 500_000
-        # The kernel lives: the gallery is there again.
-        notebook.open()
-        expect(cards_of(notebook.output(0))).to_have_count(8)
-        # Tomorrow.
-        notebook.shut_down()
-        notebook.open()
-        expect(notebook.cells.nth(0).get_by_text("Run the cell again")).to_be_visible()
-        notebook.run(0)
-        expect(cards_of(notebook.output(0))).to_have_count(8)
+        yield server
+
+
+def test_a_saved_notebook_says_how_to_run_again(open_notebook: Callable[..., Notebook], eight: FakeServer) -> None:
+    notebook = open_notebook("saved.ipynb", f"{CLIENT.format(url=eight.url)}\n{STREAM}")
+    notebook.run(0)
+    expect(cards_of(notebook.output(0))).to_have_count(8)
+    again = notebook.cells.nth(0).get_by_text("Run the cell again")
+    expect(again).to_be_hidden()
+    assert notebook.save() < 10_000
+    # The kernel lives: the gallery is there again.
+    notebook.open()
+    expect(cards_of(notebook.output(0))).to_have_count(8)
+    expect(again).to_be_hidden()
+    # Tomorrow.
+    notebook.shut_down()
+    notebook.open()
+    expect(again).to_be_visible()
+    notebook.run(0)
+    expect(cards_of(notebook.output(0))).to_have_count(8)
+    expect(again).to_be_hidden()
+
+
+KEEP_WIDGETS = "@jupyter-widgets/jupyterlab-manager:saveWidgetState"
+"""In the menu: Settings, Save Widget State Automatically."""
+
+
+def test_a_notebook_that_keeps_its_widgets_is_small_and_shows_them(
+    open_notebook: Callable[..., Notebook], eight: FakeServer
+) -> None:
+    notebook = open_notebook("kept.ipynb", f"{CLIENT.format(url=eight.url)}\n{STREAM}")
+
+    def keep_widgets(wanted: bool) -> None:
+        notebook.do("await app.commands.execute(name)", name=KEEP_WIDGETS)
+        notebook.page.wait_for_function(
+            "([name, wanted]) => window.jupyterapp.commands.isToggled(name) === wanted", arg=[KEEP_WIDGETS, wanted]
+        )
+
+    notebook.run(0)
+    expect(cards_of(notebook.output(0))).to_have_count(8)
+    keep_widgets(True)
+    try:
+        assert 8 * 20_000 < notebook.save() < 500_000
+    finally:
+        keep_widgets(False)
+    notebook.shut_down()
+    notebook.open()
+    gallery = notebook.output(0).first
+    expect(cards_of(gallery)).to_have_count(8)
+    decoded(cards_of(gallery).locator("img"))
+    cards_of(gallery).get_by_role("button", name=re.compile("^Play ")).first.click()
+    expect(gallery.get_by_text("run the cell again")).to_be_visible()
 
 
 # --- strangers' words --------------------------------------------------------------------------------------------
