@@ -10,12 +10,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from browser.lab import Lab, Notebook
 from browser.site import make_clip
+from processes import alive, wait_until
+from snippets.film import ffmpeg
 from snippets.watch import Watched, running
 
 PATIENCE_SECONDS = 30.0
@@ -98,3 +102,38 @@ def library(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iter
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A short MP4 with sound."""
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
+
+
+@pytest.fixture(scope="package")
+def lab(chromium: Browser, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab with our notebooks; one for all tests of the folder."""
+    with Lab(tmp_path_factory.mktemp("lab"), sample) as lab:
+        yield lab
+
+
+@pytest.fixture
+def open_notebook(lab: Lab, new_page: Callable[..., Page]) -> Iterator[Callable[..., Notebook]]:
+    """Open a notebook by its name, or make one of cells; its kernel, and what that started, ends with the test."""
+    opened: list[Notebook] = []
+
+    def open_one(name: str, *cells: str) -> Notebook:
+        if cells:
+            lab.write(name, *cells)
+        page = new_page(viewport={"width": 1280, "height": 900}, watched=False)
+        opened.append(Notebook(page, lab, name))
+        return opened[-1]
+
+    yield open_one
+    processes = lab.processes()
+    for notebook in opened:
+        notebook.shut_down()
+    wait_until(lambda: not any(map(alive, processes)), 20)
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds in which something moves, as a snippet is coded."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    coding = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", "-movflags", "+faststart")
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=320x180:d=3", "-f", "lavfi", "-i", "sine=d=3", *coding, path)
+    return path
