@@ -7,52 +7,45 @@ committed.
 
 from __future__ import annotations
 
-import io
-import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from pictures import ROOT, keep, launched, stopped_at
+from playwright.sync_api import Browser, expect, sync_playwright
 
-ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))  # JupyterLab is the tests' own
 
-from browser.lab import Lab, Notebook  # noqa: E402
-from cutaway import sample_video  # noqa: E402
+from browser.lab import Lab, Notebook
+from cutaway import sample_video
 
-MOST_BYTES = 150_000
 MOST_HEIGHT = 1040
 WIDTH, HEIGHT = 1080, 2400
-_COLOURS = (256, 192, 128, 96, 64)
 
 
 def main() -> None:
     """Make all pictures."""
-    program = os.environ.get("CUTAWAY_CHROMIUM") or shutil.which("chromium")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = launched(playwright.chromium)
         with Lab(Path(folder) / "lab", sample_video(Path(folder) / "sample.mp4")) as lab:
             with opened(browser, lab, "01-snippets.ipynb") as notebook:
                 gallery = notebook.output(1)
                 gallery.get_by_role("button", name=re.compile("^Play .*Simple rules")).click()
                 stopped_at(gallery.locator("video"), 4.0)
                 notebook.do("panel.content.activeCellIndex = panel.content.widgets.length - 1")
-                keep(gallery.locator(".cutaway").screenshot(), ROOT / "notebooks/images/snippets.png")
-                keep(window(notebook, 1), ROOT / "docs/images/notebook-snippets.png")
+                keep(gallery.locator(".cutaway").screenshot(), "notebooks/images/snippets.png")
+                keep(window(notebook, 1), "docs/images/notebook-snippets.png")
             with opened(browser, lab, "02-search.ipynb") as notebook:
                 view = notebook.output(1)
                 expect(view.get_by_role("region", name="Images").locator("img").first).to_be_visible()
                 expect(view.locator("[aria-busy=true]")).to_have_count(0)
-                keep(view.locator(".cutaway").screenshot(), ROOT / "notebooks/images/search.png")
-                keep(window(notebook, 1), ROOT / "docs/images/notebook-search.png")
+                keep(view.locator(".cutaway").screenshot(), "notebooks/images/search.png")
+                keep(window(notebook, 1), "docs/images/notebook-search.png")
             with opened(browser, lab, "03-from-scripts-and-async.ipynb") as notebook:
-                keep(together(notebook, 1, 2), ROOT / "notebooks/images/scripts.png")
+                keep(together(notebook, 1, 2), "notebooks/images/scripts.png")
         browser.close()
 
 
@@ -66,19 +59,6 @@ def opened(browser: Browser, lab: Lab, name: str) -> Iterator[Notebook]:
     yield notebook
     notebook.shut_down()
     notebook.page.close()
-
-
-def stopped_at(video: Locator, seconds: float) -> None:
-    """Show one frame, without controls."""
-    video.evaluate(
-        """(video, seconds) => new Promise((resolve) => {
-          video.pause();
-          video.controls = false;
-          video.addEventListener("seeked", () => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-          video.currentTime = seconds;
-        })""",
-        seconds,
-    )
 
 
 def window(notebook: Notebook, number: int) -> bytes:
@@ -100,21 +80,6 @@ def together(notebook: Notebook, first: int, last: int) -> bytes:
     assert bottom is not None
     height = bottom["y"] + bottom["height"] - top["y"]
     return notebook.page.screenshot(clip={**top, "height": height})
-
-
-def keep(png: bytes, path: Path) -> None:
-    """Save a picture with as many colours as fit."""
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    for colours in _COLOURS:
-        small = io.BytesIO()
-        picture.quantize(colours, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-        if small.tell() <= MOST_BYTES:
-            break
-    else:
-        sys.exit(f"{path.name} cannot be made small: {small.tell()} bytes")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(small.getvalue())
-    print(f"{path.relative_to(ROOT)}: {picture.width}x{picture.height}, {colours} colours, {small.tell():,} bytes")
 
 
 if __name__ == "__main__":

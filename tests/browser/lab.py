@@ -90,6 +90,7 @@ class Lab:
             "JUPYTER_PATH": str(home / "path"),
             "JUPYTER_NO_CONFIG": "",
             "IPYTHONDIR": str(home / "ipython"),
+            "CUTAWAY_DATA_DIR": str(home / "articles"),
         }
         command = [sys.executable, "-m", "jupyter", self._application, *_FLAGS]
         with (self.folder / "log").open("w") as log:
