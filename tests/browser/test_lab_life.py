@@ -133,10 +133,10 @@ def test_a_gallery_whose_kernel_was_restarted_says_so(open_notebook: Callable[..
         notebook.restart()
         assert server.left.wait(30)
         play(gallery)
-        expect(gallery.get_by_text("run the cell again")).to_be_visible()
+        expect(gallery.get_by_text("The kernel does not answer")).to_be_visible()
         notebook.run(0)
         expect(cards_of(notebook.output(0))).to_have_count(1)
-        expect(notebook.output(0).get_by_text("run the cell again")).to_be_hidden()
+        expect(notebook.output(0).get_by_text("The kernel does not answer")).to_be_hidden()
 
 
 def test_a_failure_is_told_in_the_gallery(open_notebook: Callable[..., Notebook]) -> None:

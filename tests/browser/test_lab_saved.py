@@ -80,7 +80,7 @@ def test_a_notebook_that_keeps_its_widgets_is_small_and_shows_them(
     expect(cards_of(gallery)).to_have_count(8)
     decoded(cards_of(gallery).locator("img"))
     play(gallery)
-    expect(gallery.get_by_text("run the cell again")).to_be_visible()
+    expect(gallery.get_by_text("The kernel does not answer")).to_be_visible()
 
 
 def test_embedded_videos_play_without_a_kernel(open_notebook: Callable[..., Notebook], film: Path) -> None:
