@@ -68,6 +68,10 @@ class AsyncSearchStream(AsyncStream[protocol.SearchMessage]):
     def _refusal(self) -> Exception | None:
         return self._answer.refusal
 
+    def __repr__(self) -> str:
+        query = self._answer.query
+        return f"<{type(self).__name__} {query if len(query) <= 60 else f'{query[:59]}…'!r}>"
+
     def __aiter__(self) -> AsyncSearchStream:
         return self
 
@@ -166,8 +170,7 @@ class SearchStream(Stream):
         return _blocking(self._stream._answer.result())
 
     def __repr__(self) -> str:
-        query = self._stream._answer.query
-        return f"<SearchStream {query if len(query) <= 60 else f'{query[:59]}…'!r}>"
+        return repr(self._stream).replace("AsyncSearchStream", "SearchStream", 1)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         if self._view is None and shows_widgets():

@@ -178,7 +178,7 @@ class SnippetStream(Stream):
         return None if self._view is None else self._view._repr_mimebundle_()
 
     def __repr__(self) -> str:
-        return repr(self._stream).replace("AsyncSnippetStream", "SnippetStream")
+        return repr(self._stream).replace("AsyncSnippetStream", "SnippetStream", 1)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
         return self._show() or described(self, "iterate over it, or collect it with .result()")

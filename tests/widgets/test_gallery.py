@@ -214,6 +214,14 @@ def test_the_servers_own_address_of_a_clip_is_told_unless_it_holds_a_secret(page
                 assert "secret" not in json.dumps(page.of(gallery).state)
 
 
+@pytest.mark.parametrize("path", [".evil.example/x", "@evil.example/x", "//evil.example/x", "https://evil.example", ""])
+def test_a_clip_is_nowhere_else_than_on_the_server(page: Page, path: str) -> None:
+    with FakeServer(with_metadata(snippet(1), video_path=path), complete()) as server, Client(server.url) as client:
+        gallery = SnippetGallery(URL, client=client)
+        gallery.wait()
+        assert "url" not in page.of(gallery).cards()[0]
+
+
 def test_who_asks_whether_anybody_is_there_gets_an_answer(page: Page) -> None:
     with FakeServer(Hang()) as server, Client(server.url) as client:
         gallery = SnippetGallery(URL, client=client)

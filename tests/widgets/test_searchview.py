@@ -196,6 +196,14 @@ def test_what_cannot_be_asked_is_told_and_costs_nothing(page: Page) -> None:
         assert len(server.requests) == 2
 
 
+def test_a_closed_client_is_told(page: Page) -> None:
+    with Client("ws://127.0.0.1:1") as client:
+        view = SearchView(client)
+    ask(page, view, "comets")
+    page.wait_for(lambda: "this client is closed" in page.of(view).state["status"]["note"])
+    assert view.state == "idle"
+
+
 def test_what_strangers_wrote_is_text_and_links_are_of_the_web(page: Page) -> None:
     values: dict[str, Any] = dict.fromkeys(("title", "author", "description"), HOSTILE)
     hostile = article(1, **values, url="javascript:alert(1)", image="data:text/html,x", emojis=(HOSTILE,))

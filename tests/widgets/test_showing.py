@@ -94,6 +94,14 @@ def test_a_stream_that_somebody_has_begun_is_left_to_them(page: Page, kernel: No
         assert not page.shown
 
 
+def test_a_gallery_of_a_begun_stream_shows_the_rest(page: Page) -> None:
+    with FakeServer(snippet(1), snippet(2), complete()) as server, Client(server.url) as client:
+        stream = client.snippets(URL)
+        next(stream)
+        assert [each.title for each in SnippetGallery(stream).wait()] == ["Moment 2"]
+        assert [each.title for each in stream] == ["Moment 2"]
+
+
 def test_a_search_shows_itself_as_a_view_of_its_answer(page: Page, kernel: None) -> None:
     with FakeSearch(*ANSWER) as server, Client(server.url) as client:
         stream = client.search("comets")

@@ -3,12 +3,13 @@
 
 const STAGES = { resolve: "Looking at the video", analyse: "Finding the moments", cut: "Cutting" };
 const KEPT_BYTES = 128 * 2 ** 20;
+const REACH_MS = 3000;
 
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 
 class Player {
-  constructor(requests, tell) {
-    this.requests = requests;
+  constructor(kernel, tell) {
+    this.kernel = kernel;
     this.tell = tell;
     this.kept = new Map();
     this.chosen = -1;
@@ -18,6 +19,7 @@ class Player {
     this.facts = make("div", { class: "cutaway-facts" });
     this.side = make("div", { class: "cutaway-playing" }, this.title, this.facts, this.words);
     this.stage = make("div", { class: "cutaway-stage", hidden: true }, this.video, this.side);
+    this.video.addEventListener("loadedmetadata", () => (this.fallback = null));
     this.video.addEventListener("error", () => this.failed());
   }
 
@@ -28,17 +30,21 @@ class Player {
     show(this.stage, true);
     this.title.textContent = card.title;
     this.words.textContent = card.description;
-    this.facts.textContent = [card.time, card.length, card.size].filter(Boolean).join(" · ");
+    const by = card.by === "gemini" && "found by Gemini";
+    this.facts.textContent = [card.time, card.length, card.size, by].filter(Boolean).join(" · ");
     this.video.setAttribute("aria-label", card.title);
     if (card.poster) this.video.poster = `data:image/jpeg;base64,${card.poster}`;
     else this.video.removeAttribute("poster");
     this.release();
     this.stage.setAttribute("aria-busy", "true");
+    this.stage.scrollIntoView({ block: "nearest" });
     try {
       if (card.url && !this.kept.has(number) && Player.served !== false) {
         // Whether the browser reaches the server, nobody but the browser knows: if not, the kernel has the bytes.
-        this.fallback = () => this.playBytes(number, card);
+        const fallback = () => this.playBytes(number, card);
+        this.fallback = fallback;
         this.start(card.url);
+        setTimeout(() => this.fallback === fallback && this.failed(), REACH_MS);
       } else await this.playBytes(number, card);
     } catch (error) {
       if (this.chosen === number) this.tell(error.message);
@@ -62,7 +68,7 @@ class Player {
     let blob = this.kept.get(number);
     blob ??= card.video
       ? new Blob([bytesOf(card.video)], { type: "video/mp4" })
-      : await this.requests.ask({ do: "play", card: number }, { clip: number });
+      : await this.kernel.ask({ do: "play", card: number }, { clip: number });
     this.kept.delete(number);
     this.kept.set(number, blob);
     let size = 0;
@@ -127,16 +133,16 @@ function render({ model, el, signal }) {
   const title = make("div", { class: "cutaway-title", text: "Snippets" });
   const source = make("div", { class: "cutaway-source" });
   const count = make("div", { class: "cutaway-count", role: "status" });
-  const stop = button("Stop", "stop", () => model.send({ do: "stop" }));
-  const saveAll = button("Save all", "save", () => model.send({ do: "save_all" }));
+  const stop = button("Stop", "stop", () => kernel.send({ do: "stop" }));
+  const saveAll = button("Save all", "save", () => kernel.send({ do: "save_all" }));
   const bar = make("div", { class: "cutaway-bar" });
   const progress = make("div", { class: "cutaway-progress", role: "progressbar", "aria-label": "Progress" }, bar);
   const error = make("div", { class: "cutaway-error", role: "alert", hidden: true });
   const note = make("div", { class: "cutaway-note", role: "status", hidden: true });
   const cards = make("ul", { class: "cutaway-cards", "aria-label": "Snippets" });
   const tell = teller(model, note);
-  const requests = new Requests(model, signal, tell);
-  const player = new Player(requests, tell);
+  const kernel = new Kernel(model, signal, tell);
+  const player = new Player(kernel, tell);
   const head = make("div", { class: "cutaway-words" }, title, source);
   root(
     model,
@@ -160,7 +166,7 @@ function render({ model, el, signal }) {
     });
     player.play(number, cardNumber(number));
   };
-  const save = (number) => model.send({ do: "save", card: number });
+  const save = (number) => kernel.send({ do: "save", card: number });
 
   // One card is in the tab order; arrows go from card to card.
   cards.addEventListener("keydown", (event) => {
@@ -219,7 +225,7 @@ function render({ model, el, signal }) {
   model.on("change:status", update);
   signal.addEventListener("abort", () => player.release());
   addCards();
-  requests.hello();
+  kernel.hello();
 }
 
 export default { render };

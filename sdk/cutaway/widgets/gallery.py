@@ -10,17 +10,18 @@ import asyncio
 import base64
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import traitlets
 
 from cutaway import protocol
-from cutaway.download import http_url
+from cutaway.download import SERVER_PATH, http_url
 from cutaway.filenames import without_controls
 from cutaway.loop import background
 from cutaway.snippets import AsyncSnippetStream, SnippetStream, read_message
+from cutaway.streams import Cursor
 from cutaway.sync import Client
 from cutaway.values import Snippet, clock, size_of
 
@@ -87,6 +88,7 @@ class SnippetGallery(View):
             raise TypeError("a gallery shows the streams of cutaway.Client; iterate over those of AsyncClient")
         else:
             stream = (client or Client()).snippets(url_or_stream, **wishes)._stream
+        place = stream._share()  # now, or a loop that begins in the next moment would take something away
         self._stream = stream
         self._snippets: list[Snippet] = []
         self._cards: dict[str, dict[str, Any]] = {}
@@ -97,7 +99,7 @@ class SnippetGallery(View):
         source = without_controls(stream._source_url)
         status = {"state": "running", "source": source, "stage": "", "fraction": 0, "error": "", "note": ""}
         super().__init__(cell=cell, status=status)
-        self._start(self._follow(stream))
+        self._start(partial(self._follow, stream, place))
 
     # --- what has come
 
@@ -138,8 +140,7 @@ class SnippetGallery(View):
 
     # --- the stream
 
-    async def _follow(self, stream: AsyncSnippetStream) -> None:
-        place = stream._share()
+    async def _follow(self, stream: AsyncSnippetStream, place: Cursor[protocol.VideoMessage]) -> None:
         try:
             while (message := await stream._next(place)) is not None:
                 match value := read_message(message):
@@ -166,8 +167,9 @@ class SnippetGallery(View):
 
     def _add(self, snippet: Snippet, path: str | None, address: str) -> None:
         card = card_of(snippet)
-        if path is not None and "@" not in urlsplit(url := http_url(address, path)).netloc:
-            card["url"] = url
+        # An address with a password in it would be saved with the notebook.
+        if path is not None and SERVER_PATH.fullmatch(path) and "@" not in address:
+            card["url"] = http_url(address, path)
         if self._embed:
             card["video"] = base64.b64encode(snippet.video).decode()
         self._snippets.append(snippet)

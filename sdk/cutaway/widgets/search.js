@@ -5,6 +5,8 @@ const SOURCES = [
   ["home", "Home", "The most relevant first"],
   ["stumber", "Stumber", "Surprises, different every time"],
 ];
+// Jupyter's servers cut a connection that brings a message of 10 MiB.
+const MOST_IMAGE_BYTES = 8e6;
 const NAMES = new Set("p h4 em strong s ul ol li blockquote table thead tbody tr th td hr br code pre a".split(" "));
 
 /** The elements of a tree of texts and [name, link, children]. */
@@ -29,7 +31,7 @@ function articleOf(item) {
   const date = item.date ? new Date(item.date) : null;
   const day = date && !isNaN(date) ? date.toLocaleDateString(undefined, { dateStyle: "medium" }) : "";
   const image = item.image
-    ? make("img", { src: item.image, alt: "", loading: "lazy", decoding: "async", referrerpolicy: "no-referrer" })
+    ? make("img", { alt: "", loading: "lazy", decoding: "async", referrerpolicy: "no-referrer", src: item.image })
     : null;
   image?.addEventListener("error", () => image.remove());
   const words = make(
@@ -56,7 +58,7 @@ function articleOf(item) {
   );
 }
 
-function form(model, tell) {
+function form(model, kernel, tell) {
   let picture = null;
   const text = make("input", {
     type: "search",
@@ -72,6 +74,7 @@ function form(model, tell) {
   drop.classList.add("cutaway-quiet");
   const chosen = make("span", { class: "cutaway-chosen", hidden: true }, thumbnail, drop);
   const choose = (image) => {
+    if (image?.size > MOST_IMAGE_BYTES) return tell("This image is too large for a notebook: 8 MB are the most.");
     if (thumbnail.src) URL.revokeObjectURL(thumbnail.src);
     picture = image;
     if (image) thumbnail.src = URL.createObjectURL(image);
@@ -90,7 +93,7 @@ function form(model, tell) {
     const source = sources.find(({ radio }) => radio.checked)?.radio.value ?? "home";
     tell("");
     const buffers = picture ? [await picture.arrayBuffer()] : [];
-    model.send({ do: "search", text: text.value, source }, undefined, buffers);
+    kernel.send({ do: "search", text: text.value, source }, buffers);
   };
   text.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.isComposing) search();
@@ -98,7 +101,7 @@ function form(model, tell) {
   const go = button("Search", "search", search);
   go.classList.add("cutaway-main");
   const upload = button("Image", "image", () => file.click(), { title: "Search with an image; or drop one here" });
-  const stop = button("Stop", "stop", () => model.send({ do: "stop" }));
+  const stop = button("Stop", "stop", () => kernel.send({ do: "stop" }));
   const ways = make(
     "div",
     { class: "cutaway-ways" },
@@ -126,9 +129,10 @@ function form(model, tell) {
 function render({ model, el, signal }) {
   const note = make("div", { class: "cutaway-note", role: "status", hidden: true });
   const tell = teller(model, note);
-  const asking = form(model, tell);
+  const kernel = new Kernel(model, signal, tell);
+  const asking = form(model, kernel, tell);
   const question = make("div", { class: "cutaway-title" });
-  const stop = model.get("asks") ? asking.stop : button("Stop", "stop", () => model.send({ do: "stop" }));
+  const stop = model.get("asks") ? asking.stop : button("Stop", "stop", () => kernel.send({ do: "stop" }));
   const top = model.get("asks")
     ? asking.element
     : make("div", { class: "cutaway-head" }, question, make("div", { class: "cutaway-buttons" }, stop));
@@ -151,7 +155,6 @@ function render({ model, el, signal }) {
   const answer = make("div", { class: "cutaway-answer" }, summaryPart, imagesPart, articlesPart);
   root(model, el, signal, top, make("div", { class: "cutaway-progress-row" }, bar, state), error, answer, failures, note);
 
-  const requests = new Requests(model, signal, tell);
   let turn = -1;
   const release = () => {
     for (const image of images.querySelectorAll("img")) URL.revokeObjectURL(image.src);
@@ -205,7 +208,7 @@ function render({ model, el, signal }) {
       const caption = () => model.get("about").captions?.[0] || "A generated image";
       const place = make("div", { class: "cutaway-image", "aria-busy": "true" });
       images.append(place);
-      requests.ask({ do: "image", turn, image: number }, { turn, image: number }).then(
+      kernel.ask({ do: "image", turn, image: number }, { turn, image: number }).then(
         (blob) => {
           if (turn !== asked || signal.aborted) return;
           const picture = make("img", { alt: caption() });
@@ -231,7 +234,7 @@ function render({ model, el, signal }) {
       model.get("images").length && counted(model.get("images").length, "image"),
     ].filter(Boolean);
     const something = found.length > 0 || model.get("summary").length > 0;
-    question.textContent = status.query || (status.source === "stumber" ? "A lucky dip" : "The front page");
+    question.textContent = status.query || "Search";
     const said = {
       idle: "",
       running: something ? found.join(", ") : "Searching …",
@@ -257,7 +260,7 @@ function render({ model, el, signal }) {
     release();
   });
   for (const each of [showArticles, showSummary, showAbout, showImages]) each();
-  requests.hello();
+  kernel.hello();
 }
 
 export default { render };

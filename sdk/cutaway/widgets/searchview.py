@@ -7,6 +7,7 @@ states of the widget. A generated image leaves the kernel when a browser wants t
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Literal
 
 import traitlets
@@ -131,7 +132,7 @@ class SearchView(View):
         turn = self.status["turn"] + 1
         self._say(state="running", turn=turn, query=query, source=source, picture=picture, error="", note="")
         self._flush("articles", "summary", "images", "about")
-        self._start(self._follow(stream))
+        self._start(partial(self._follow, stream))
         if before is not None:
             await before._stream.aclose()
 
@@ -199,8 +200,8 @@ class SearchView(View):
                 image = bytes(buffers[0]) if buffers else None
                 try:
                     stream = self._client.search(text.strip() or None, image, source)
-                except InvalidRequest as error:
-                    self._say(note=in_words(error))
+                except (InvalidRequest, RuntimeError) as error:  # RuntimeError: the client was closed
+                    self._say(note=without_controls(str(error)))
                 else:
                     await self._begin(stream, source, image is not None)
             case {"do": "image", "turn": int(turn), "image": int(number)} if turn == self.status["turn"]:

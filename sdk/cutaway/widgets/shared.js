@@ -90,14 +90,14 @@ function teller(model, note) {
   return tell;
 }
 
-/** Asks the kernel for bytes, which come in a message of their own, and says so when nobody answers. */
-class Requests {
+/** Talks to the kernel: asks for bytes, which come in a message of their own, and says so when nobody answers. */
+class Kernel {
   constructor(model, signal, tell) {
     this.model = model;
     this.tell = tell;
     this.waiting = new Map();
     const heard = (message, buffers) => {
-      const key = Requests.key(message);
+      const key = Kernel.key(message);
       const waiting = this.waiting.get(key);
       if (!waiting) return;
       this.waiting.delete(key);
@@ -126,14 +126,23 @@ class Requests {
 
   /** A blob, by the message that asks for it and the one that answers. */
   ask(message, answer) {
-    const key = Requests.key(answer);
+    const key = Kernel.key(answer);
     const known = this.waiting.get(key);
     if (known) return known.promise;
     const waiting = {};
     waiting.promise = new Promise((resolve, reject) => Object.assign(waiting, { resolve, reject }));
     waiting.timer = setTimeout(() => this.tell(GONE), PATIENCE_MS);
     this.waiting.set(key, waiting);
-    this.model.send(message);
+    this.send(message);
     return waiting.promise;
+  }
+
+  /** Tell the kernel something, or the reader that there is none any more. */
+  send(message, buffers = []) {
+    try {
+      this.model.send(message, undefined, buffers);
+    } catch {
+      this.tell(GONE);
+    }
   }
 }

@@ -8,11 +8,13 @@ of the browser included, so that no cell waits for it and a running cell stops n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import logging
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -129,7 +131,7 @@ class View(anywidget.AnyWidget):
 
     # --- the browser
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do something on the loop, from any thread."""
 
         async def kept() -> None:
@@ -137,7 +139,7 @@ class View(anywidget.AnyWidget):
             assert task is not None
             self._tasks.add(task)
             try:
-                await work
+                await work()
             except Exception as error:
                 self._say(note=in_words(error))
             finally:
@@ -159,12 +161,13 @@ class View(anywidget.AnyWidget):
             super().close()
             self.layout.close()  # a widget of its own, which nobody else would
             self.__dict__.pop("_repr_mimebundle_", None)  # ipywidgets makes it None; ours says that it is closed
-            self._start(self._stop())
+            with contextlib.suppress(RuntimeError):  # the process ends, and all work with it
+                self._start(self._stop)
 
     def let_go(self) -> None:
         """Close, and forget what came: the cell that made it runs again, or is gone."""
         self.close()
-        self._start(self._drop())
+        self._start(self._drop)
 
     async def _drop(self) -> None:
         await self._stop()
@@ -193,7 +196,7 @@ def _heard(view: View, content: Any, buffers: list[Any]) -> None:
     if content == {"do": "hello"}:
         view.send({"hello": True})
     elif isinstance(content, dict):
-        view._start(view._asked(content, buffers))
+        view._start(partial(view._asked, content, buffers))
 
 
 def in_words(error: Exception) -> str:
