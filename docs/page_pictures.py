@@ -28,7 +28,7 @@ from servers import Origin  # noqa: E402
 FOLDER = ROOT / "docs" / "images"
 MOST_BYTES = 150_000
 _COLOURS = (256, 192, 128, 96, 64)
-_QUESTION = "how do bees find flowers?"
+_QUESTION = "how do machines learn?"
 _ADDRESS = "https://videos.example/simple-rules.mp4"
 """Shown instead of the address on this machine."""
 
@@ -49,6 +49,7 @@ def main() -> None:
             page.get_by_role("button", name="Mandelbrot").click()
             stopped_at(page.locator("video"), 7.0)
             keep(page, "page-snippets.png")
+            page.set_viewport_size({"width": 1280, "height": 940})
             page.goto(f"{server.url}/#search?q={quote(_QUESTION)}")
             expect(page.locator("#panel-search .results")).to_have_attribute("aria-busy", "false")
             for image in page.locator("figure img").all():
