@@ -1,7 +1,7 @@
 """The page's pictures for the README: ``python docs/page_pictures.py``.
 
-What goes in are the sample video and the sample articles, in the real page in Chromium; what comes out are PNGs with few
-colours in ``docs/images``. Look at them before they are committed.
+What goes in are the sample video and the sample articles, in the real page in Chromium; what comes out are PNGs with
+few colours in ``docs/images``. Look at them before they are committed.
 """
 
 from __future__ import annotations
