@@ -1,7 +1,7 @@
 """The page's pictures for the README: ``python docs/page_pictures.py``.
 
-What goes in are the sample video and the sample articles, in the real page in Chromium; what comes out are PNGs with few
-colours in ``docs/images``. Look at them before they are committed.
+What goes in are the sample video and the sample articles, in the real page in Chromium; what comes out are PNGs with
+few colours in ``docs/images``. Look at them before they are committed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "tests"))  # the origin of the video is the tests'
 
 from servers import Origin
 
-_QUESTION = "how do bees find flowers?"
+_QUESTION = "how do machines learn?"
 _ADDRESS = "https://videos.example/simple-rules.mp4"
 """Shown instead of the address on this machine."""
 
@@ -41,6 +41,7 @@ def main() -> None:
             page.get_by_role("button", name="Mandelbrot").click()
             stopped_at(page.locator("video"), 7.0)
             keep(shown(page), "docs/images/page-snippets.png")
+            page.set_viewport_size({"width": 1280, "height": 940})
             page.goto(f"{server.url}/#search?q={quote(_QUESTION)}")
             expect(page.locator("#panel-search .results")).to_have_attribute("aria-busy", "false")
             for image in page.locator("figure img").all():

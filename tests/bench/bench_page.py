@@ -1,9 +1,10 @@
 """The page in a browser: what it weighs, how soon a card can be seen, and the memory of a tab that holds many clips.
 
-Run it: ``python tests/bench/bench_page.py [--quick] [--material DIR]``. The real server cuts eight snippets of 20 s out of
-ten minutes of 1080p for the real page in Chromium, which then plays each. The memory is that of all renderer processes
-(proportional set size), after all clips have been received and played. A card's time runs from the moment at which its
-message is in the page, not yet parsed, until a frame with its poster has been painted. Exits with 1 when a goal is missed.
+Run it: ``python tests/bench/bench_page.py [--quick] [--material DIR]``. The real server cuts eight snippets of 20 s out
+of ten minutes of 1080p for the real page in Chromium, which then plays each. The memory is that of all renderer
+processes (proportional set size), after all clips have been received and played. A card's time runs from the moment at
+which its message is in the page, not yet parsed, until a frame with its poster has been painted. Exits with 1 when a
+goal is missed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""``/``: the page for browsers, and the files that it is made of. They are read once; what goes out says what it is, may
-be kept but has to be asked about again, and allows nothing but itself.
+"""``/``: the page for browsers, and the files that it is made of. They are read once; what goes out says what it is,
+may be kept but has to be asked about again, and allows nothing but itself.
 """
 
 from __future__ import annotations

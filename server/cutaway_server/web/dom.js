@@ -12,7 +12,7 @@ export function h(tag, attributes, ...children) {
 	return element;
 }
 
-/** A drawing from the sheet in index.html. */
+/** A drawing from index.html. */
 export function icon(name) {
 	const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
 	svg.setAttribute("aria-hidden", "true");

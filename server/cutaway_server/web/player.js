@@ -67,7 +67,7 @@ export class Player {
 		this.video.poster = snippet.poster ?? "";
 		this.video.setAttribute("aria-label", snippet.title);
 		this.#show(snippet.url, play);
-		if (play) this.screen.scrollIntoView({ block: "nearest" }); // on a phone, cards are below it
+		if (play) this.video.scrollIntoView({ block: "nearest" }); // on a phone, cards are below it
 	}
 
 	/** The clip by its address on the server, or else by the bytes that came. */
