@@ -178,7 +178,7 @@ class Answer:
     """
 
     def __init__(self, query: str, make_image: Callable[[protocol.Image], AsyncGeneratedImage]) -> None:
-        self._query = query
+        self.query = query
         self._make_image = make_image
         self._articles = 0
         self._pieces: list[str] = []
@@ -219,7 +219,7 @@ class Answer:
         summary = "".join(self._pieces)
         done = next(of(SummaryDone), SummaryDone(summary))
         return SearchResult(
-            query=self._query,
+            query=self.query,
             articles=Articles(of(Article)),
             summary=summary,
             images=tuple(of(AsyncGeneratedImage)),

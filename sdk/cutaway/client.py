@@ -140,6 +140,8 @@ class AsyncClient:
             )
         stream = AsyncSnippetStream(
             lambda: _messages(self._server, request, self._limits, os.fspath(url), file),
+            source=os.fspath(url),
+            address=self._server,
             on_progress=on_progress,
             total_timeout=self._total_timeout,
         )

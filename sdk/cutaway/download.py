@@ -25,7 +25,8 @@ MAX_DOWNLOAD_BYTES = 32 * 2**20
 DOWNLOAD_SECONDS = 60.0
 """For the whole answer. A drawn card takes some 50 ms; a generated image is ready before its message is sent."""
 
-_PATH = re.compile(r"/(?!/)[!-~]*")
+SERVER_PATH = re.compile(r"/(?!/)[!-~]*")
+"""What may follow the server's address without leading to another host."""
 
 
 def http_url(address: str, path: str) -> str:
@@ -47,7 +48,7 @@ async def download(address: str, path: str, mime_type: str, limits: Limits) -> b
     ProtocolError
         What it sent is of another type, or too large.
     """
-    if not _PATH.fullmatch(path):
+    if not SERVER_PATH.fullmatch(path):
         raise ProtocolError(f"the server named an image by {path[:100]!r}, which is no path")
     parts = urlsplit(http_url(address, path))
     stream = await _open(parts, address, limits)

@@ -12,6 +12,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -54,15 +55,25 @@ class LoopThread:
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("a blocking call cannot be made on cutaway's own loop: use cutaway.AsyncClient there")
-        if self._loop is None or not self._thread.is_alive():
-            coroutine.close()
-            raise RuntimeError("cutaway's background thread has ended: the process is shutting down")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = self.start(coroutine)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine on the loop, from any thread; cancelling the future cancels it.
+
+        Raises
+        ------
+        RuntimeError
+            The process is ending.
+        """
+        if self._loop is None or not self._thread.is_alive():
+            coroutine.close()
+            raise RuntimeError("cutaway's background thread has ended: the process is shutting down")
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def call(self, function: Callable[[], T]) -> T:
         """Run a function on the loop and wait for its result, as :meth:`run` does."""

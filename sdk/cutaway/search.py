@@ -7,7 +7,6 @@ anything away from anybody. :class:`AsyncSearchStream` has the logic, :class:`Se
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any, Generic, TypeVar
@@ -15,26 +14,14 @@ from typing import Any, Generic, TypeVar
 from . import protocol
 from .answer import Answer, SearchEvent, SearchResult, SummaryChunk
 from .articles import Article
+from .cell import current_cell, described, shows_widgets
 from .errors import CutawayError
 from .images import AsyncGeneratedImage, GeneratedImage
-from .streams import AsyncStream, Stream
+from .streams import AsyncStream, Cursor, Stream, everything
 
 __all__ = ["AsyncSearchStream", "SearchStream"]
 
 T = TypeVar("T")
-
-
-@dataclasses.dataclass
-class _Cursor(Generic[T]):
-    """A place in the answer, and what is wanted there: of `entries`, what `pick` does not make None."""
-
-    entries: list[Any]
-    pick: Callable[[Any], T | None]
-    refuses: bool = True
-    """Whether the server's refusal is raised at the end."""
-    place: int = 0
-    told: bool = False
-    """Whether the error was raised; it is raised once for each cursor."""
 
 
 class AsyncSearchStream(AsyncStream[protocol.SearchMessage]):
@@ -66,48 +53,24 @@ class AsyncSearchStream(AsyncStream[protocol.SearchMessage]):
     ) -> None:
         super().__init__(messages, queued=0, total_timeout=total_timeout)
         self._answer = answer
-        self._turn = asyncio.Lock()
-        self._ended = False
-        self._failure: Exception | None = None
-        self._events: _Cursor[SearchEvent[AsyncGeneratedImage]] = self._cursor(_everything)
+        self._events: Cursor[SearchEvent[AsyncGeneratedImage]] = self._cursor(everything)
 
-    def _cursor(self, pick: Callable[[Any], T | None]) -> _Cursor[T]:
-        return _Cursor(self._answer.events, pick)
+    def _cursor(self, pick: Callable[[Any], T | None]) -> Cursor[T]:
+        return Cursor(self._answer.events, pick)
 
-    def _message_cursor(self) -> _Cursor[protocol.SearchMessage]:
-        return _Cursor(self._answer.messages, _everything, refuses=False)
+    def _message_cursor(self) -> Cursor[protocol.SearchMessage]:
+        return Cursor(self._answer.messages, everything, refuses=False)
 
-    async def _next(self, cursor: _Cursor[T]) -> T | None:
-        """What the cursor wants next; None at the end."""
-        while await self._reaches(cursor):
-            entry = cursor.entries[cursor.place]
-            cursor.place += 1
-            if (value := cursor.pick(entry)) is not None:
-                return value
-        error = self._failure or (self._answer.refusal if cursor.refuses else None)
-        if error is not None and not cursor.told:
-            cursor.told = True
-            raise error
-        return None
+    def _keep(self, message: protocol.SearchMessage) -> None:
+        self._answer.take(message)
 
-    async def _reaches(self, cursor: _Cursor[Any]) -> bool:
-        """Whether there is an entry at the cursor, now or when more has come."""
-        while len(cursor.entries) <= cursor.place and not self._ended:
-            seen = len(self._answer.messages)
-            async with self._turn:  # one takes a message in, for all who wait
-                if len(self._answer.messages) == seen and not self._ended:
-                    await self._take()
-        return len(cursor.entries) > cursor.place
+    @property
+    def _refusal(self) -> Exception | None:
+        return self._answer.refusal
 
-    async def _take(self) -> None:
-        try:
-            message = await self._next_message()
-        except Exception as error:  # kept for all cursors
-            self._failure, message = error, None
-        if message is None:
-            self._ended = True
-        else:
-            self._answer.take(message)
+    def __repr__(self) -> str:
+        query = self._answer.query
+        return f"<{type(self).__name__} {query if len(query) <= 60 else f'{query[:59]}…'!r}>"
 
     def __aiter__(self) -> AsyncSearchStream:
         return self
@@ -147,10 +110,10 @@ class AsyncSearchStream(AsyncStream[protocol.SearchMessage]):
         CutawayError
             The search failed; the error's ``result`` is what was received before.
         """
-        everything = self._cursor(_everything)
+        cursor = self._cursor(everything)
         try:
             async with self:
-                while await self._next(everything) is not None:
+                while await self._next(cursor) is not None:
                     pass
         except CutawayError as error:
             error.result = self._answer.result()
@@ -161,7 +124,7 @@ class AsyncSearchStream(AsyncStream[protocol.SearchMessage]):
 class _AsyncLens(Generic[T]):
     """Not a generator: the stream must be let go when this is, not when the loop closes its generators."""
 
-    def __init__(self, stream: AsyncSearchStream, cursor: _Cursor[T]) -> None:
+    def __init__(self, stream: AsyncSearchStream, cursor: Cursor[T]) -> None:
         self._stream = stream
         self._cursor = cursor
 
@@ -192,10 +155,31 @@ class SearchStream(Stream):
     article in client.search(text).articles``. Lenses then end with what was received.
 
     Ctrl-C while waiting closes the stream.
+
+    As the last value of a notebook's cell it shows itself as a :class:`~cutaway.widgets.SearchView`, which starts it
+    and fills while the answer comes.
     """
 
     def __init__(self, stream: AsyncSearchStream) -> None:
         self._stream: AsyncSearchStream = stream
+        self._cell = current_cell()
+        self._view: Any = None
+
+    def _so_far(self) -> SearchResult[GeneratedImage]:
+        """All that has come."""
+        return _blocking(self._stream._answer.result())
+
+    def __repr__(self) -> str:
+        return repr(self._stream).replace("AsyncSearchStream", "SearchStream", 1)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
+        if self._view is None and shows_widgets():
+            from .widgets import SearchView
+
+            self._view = SearchView(self)
+        if self._view is not None:
+            return self._view._repr_mimebundle_()
+        return described(self, "iterate over it, or collect it with .result()")
 
     def __iter__(self) -> SearchStream:
         return self
@@ -239,12 +223,12 @@ class SearchStream(Stream):
         try:
             return _blocking(self._wait(self._stream.result()))
         except CutawayError as error:
-            error.result = _blocking(self._stream._answer.result())
+            error.result = self._so_far()
             raise
 
 
 class _Lens(Generic[T]):
-    def __init__(self, stream: SearchStream, cursor: _Cursor[T]) -> None:
+    def __init__(self, stream: SearchStream, cursor: Cursor[T]) -> None:
         self._stream = stream
         self._cursor = cursor
 
@@ -261,10 +245,6 @@ class _Lens(Generic[T]):
 def _blocking(result: SearchResult[AsyncGeneratedImage]) -> SearchResult[GeneratedImage]:
     values: dict[str, Any] = {each.name: getattr(result, each.name) for each in dataclasses.fields(result)}
     return SearchResult(**{**values, "images": tuple(map(GeneratedImage, result.images))})
-
-
-def _everything(entry: Any) -> Any:
-    return entry
 
 
 def _article(event: object) -> Article | None:

@@ -8,11 +8,12 @@ pure step from a message to a value, for both.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from . import protocol
+from .cell import current_cell, described, shows_widgets
 from .errors import CutawayError, ServerError
-from .streams import AsyncStream, Stream
+from .streams import AsyncStream, Cursor, Stream, everything
 from .values import Progress, Snippet
 
 __all__ = ["AsyncSnippetStream", "SnippetStream"]
@@ -70,14 +71,37 @@ class AsyncSnippetStream(AsyncStream[protocol.VideoMessage]):
         self,
         messages: Callable[[], AsyncGenerator[protocol.VideoMessage, None]],
         *,
+        source: str = "",
+        address: str = "",
         on_progress: OnProgress | None = None,
         total_timeout: float | None = None,
     ) -> None:
         super().__init__(messages, queued=_QUEUE_MESSAGES, total_timeout=total_timeout)
+        self._source_url = source
+        self._address = address
         self._on_progress = on_progress
+        self._stepped = False
+        """Somebody has taken something that nobody else will get."""
+        self._kept: list[protocol.VideoMessage] = []
+        self._own: Cursor[protocol.VideoMessage] | None = None
+
+    def _share(self) -> Cursor[protocol.VideoMessage]:
+        """From now on keep what comes, so that a gallery and a loop both see all of it; the place of another one."""
+        if self._own is None:
+            self._own = Cursor(self._kept, everything)
+        return Cursor(self._kept, everything)
+
+    def _keep(self, message: protocol.VideoMessage) -> None:
+        self._kept.append(message)
+
+    async def _step(self) -> protocol.VideoMessage | None:
+        if self._own is not None:
+            return await self._next(self._own)
+        self._stepped = True
+        return await self._next_message()
 
     async def _next_value(self) -> Snippet | Progress | None:
-        message = await self._next_message()
+        message = await self._step()
         return None if message is None else read_message(message)
 
     def __aiter__(self) -> AsyncSnippetStream:
@@ -91,12 +115,16 @@ class AsyncSnippetStream(AsyncStream[protocol.VideoMessage]):
                 self._on_progress(value)
         raise StopAsyncIteration
 
+    def __repr__(self) -> str:
+        url = self._source_url
+        return f"<{type(self).__name__} {url if len(url) <= 60 else f'{url[:59]}…'!r}>"
+
     async def messages(self) -> AsyncIterator[protocol.VideoMessage]:
         """Iterate over the messages on the wire instead: snippets, progress, and the terminal one.
 
         The server's ``error`` message is yielded here, not raised.
         """
-        while (message := await self._next_message()) is not None:
+        while (message := await self._step()) is not None:
             yield message
 
     async def result(self) -> list[Snippet]:
@@ -130,10 +158,30 @@ class SnippetStream(Stream):
     snippet in client.snippets(url)``.
 
     Ctrl-C while waiting closes the stream. ``on_progress`` is called in the thread that iterates.
+
+    As the last value of a notebook's cell a stream of which nothing was taken yet shows itself as a
+    :class:`~cutaway.widgets.SnippetGallery`, which starts it. That takes nothing away: the stream then keeps what
+    comes, and whoever iterates over it later still gets everything.
     """
 
     def __init__(self, stream: AsyncSnippetStream) -> None:
         self._stream: AsyncSnippetStream = stream
+        self._cell = current_cell()
+        self._view: Any = None
+
+    def _show(self) -> Any:
+        """What its gallery shows itself by; None without one."""
+        if self._view is None and not self._stream._stepped and shows_widgets():
+            from .widgets import SnippetGallery
+
+            self._view = SnippetGallery(self)
+        return None if self._view is None else self._view._repr_mimebundle_()
+
+    def __repr__(self) -> str:
+        return repr(self._stream).replace("AsyncSnippetStream", "SnippetStream", 1)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Any:
+        return self._show() or described(self, "iterate over it, or collect it with .result()")
 
     def __iter__(self) -> SnippetStream:
         return self
@@ -151,7 +199,7 @@ class SnippetStream(Stream):
 
         The server's ``error`` message is yielded here, not raised.
         """
-        while (message := self._wait(self._stream._next_message())) is not None:
+        while (message := self._wait(self._stream._step())) is not None:
             yield message
 
     def result(self) -> list[Snippet]:

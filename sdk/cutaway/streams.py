@@ -2,8 +2,8 @@
 
 What comes in are messages, from a generator that owns the connection; a pump moves them into a queue, from which
 the stream takes them. :class:`AsyncStream` has the life of it (start, end, leaving early), :class:`Stream` is its
-blocking twin on the background loop. What is made of the messages is in :mod:`cutaway.snippets` and
-:mod:`cutaway.search`.
+blocking twin on the background loop. Of a stream that keeps what has come, each who looks has a :class:`Cursor`. What
+is made of the messages is in :mod:`cutaway.snippets` and :mod:`cutaway.search`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,24 @@ class _Ended:
     """The last entry of a queue."""
 
     error: Exception | None = None
+
+
+@dataclass
+class Cursor(Generic[T]):
+    """A place in what has come, and what is wanted there: of `entries`, what `pick` does not make None."""
+
+    entries: list[Any]
+    pick: Callable[[Any], T | None]
+    refuses: bool = True
+    """Whether the server's refusal is raised at the end."""
+    place: int = 0
+    told: bool = False
+    """Whether the error was raised; it is raised once for each cursor."""
+
+
+def everything(entry: Any) -> Any:
+    """What a cursor picks that wants all."""
+    return entry
 
 
 _pumps: set[asyncio.Task[None]] = set()
@@ -73,6 +91,11 @@ class AsyncStream(Generic[M]):
         self._queue: asyncio.Queue[M | _Ended] = asyncio.Queue(queued)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        # Of a stream that keeps what has come:
+        self._turn = asyncio.Lock()
+        self._taken = 0
+        self._ended = False
+        self._failure: Exception | None = None
 
     def _start(self) -> None:
         if self._task is None and not self._closed:
@@ -92,6 +115,48 @@ class AsyncStream(Generic[M]):
         if entry.error is not None:
             raise entry.error
         return None
+
+    def _keep(self, message: M) -> None:
+        """Add a message to the entries of cursors."""
+        raise NotImplementedError
+
+    @property
+    def _refusal(self) -> Exception | None:
+        """What a cursor that `refuses` raises at the end of what came without a failure."""
+        return None
+
+    async def _next(self, cursor: Cursor[T]) -> T | None:
+        """What the cursor wants next; None at the end."""
+        while await self._reaches(cursor):
+            entry = cursor.entries[cursor.place]
+            cursor.place += 1
+            if (value := cursor.pick(entry)) is not None:
+                return value
+        error = self._failure or (self._refusal if cursor.refuses else None)
+        if error is not None and not cursor.told:
+            cursor.told = True
+            raise error
+        return None
+
+    async def _reaches(self, cursor: Cursor[Any]) -> bool:
+        """Whether there is an entry at the cursor, now or when more has come."""
+        while len(cursor.entries) <= cursor.place and not self._ended:
+            seen = self._taken
+            async with self._turn:  # one takes a message in, for all who wait
+                if self._taken == seen and not self._ended:
+                    await self._take()
+        return len(cursor.entries) > cursor.place
+
+    async def _take(self) -> None:
+        try:
+            message = await self._next_message()
+        except Exception as error:  # kept for all cursors
+            self._failure, message = error, None
+        if message is None:
+            self._ended = True
+        else:
+            self._taken += 1
+            self._keep(message)
 
     async def aclose(self) -> None:
         """Stop the work on the server, close the connection, end the iteration. Harmless when done."""

@@ -30,6 +30,7 @@ from bench_search import searching
 from bench_shots import boundaries
 from bench_streams import streams
 from bench_whole_job import whole_job
+from bench_widgets import widgets
 from report import main
 
 if __name__ == "__main__":
@@ -53,6 +54,7 @@ if __name__ == "__main__":
         killing,
         searching,
         model_search,
+        widgets,
     )
     # A process of its own: a heap that other benchmarks have grown is worth 20 ms to the baseline.
     missed |= subprocess.call([sys.executable, str(Path(__file__).with_name("bench_protocol.py"))])
