@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import statistics
 import sys
 import time
@@ -55,7 +56,9 @@ async def time_first(
     gate = Gate()
     fake.reset()
     rest = json.dumps(moment(span[1] + 60, span[1] + 75, "Later"))
-    first = fake.queue(json.dumps([moment(*span, "First")])[:-1], gate, f", {rest}]", when=is_first_window)
+    first = fake.queue(
+        json.dumps([moment(*span, "First")])[:-1], gate, f", {rest}]", when=lambda asked: holds(span, asked)
+    )
     fake.queue(gate, "[]", times=asked_about - 1 or None)
     connection = await server.connect(url, progress=1)
     surveyed = 0.0
@@ -78,9 +81,11 @@ async def time_first(
         connection.close()
 
 
-def is_first_window(asked: Asked) -> bool:
-    """Whether a question is about the beginning of a video."""
-    return "from 0 to" in asked.instruction
+def holds(span: tuple[float, float], asked: Asked) -> bool:
+    """Whether a question is about the part of a video that a span lies in."""
+    part = re.search(r"from ([\d.]+) to ([\d.]+) seconds", asked.instruction)
+    assert part, asked.instruction
+    return float(part[1]) <= span[0] < float(part[2])
 
 
 async def drifted(

@@ -166,8 +166,9 @@ async def test_with_nothing_at_all_no_model_is_asked(serve: Serve, fake: FakeGem
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_each_piece_leaves_before_the_next_is_read(serve: Serve, fake: FakeGemini) -> None:
-    """Also of those that came together."""
+async def test_of_pieces_that_come_together_the_first_leaves_at_once_and_the_others_as_one(
+    serve: Serve, fake: FakeGemini
+) -> None:
     words = [f"{n} " for n in range(9)]
     events = b"".join(b"data: " + json.dumps(text(each)).encode() + b"\r\n\r\n" for each in words)
     gate = Gate()
@@ -175,7 +176,10 @@ async def test_each_piece_leaves_before_the_next_is_read(serve: Serve, fake: Fak
     fake.queue(gate, picture(PNG), model=IMAGES)
     client = await (await serve()).begin(text="jet")
     answer = await rest(client, "summary_done")
-    assert [each["text"] for each in answer.of("summary_chunk")] == words
+    first, *others = [each["text"] for each in answer.of("summary_chunk")]
+    assert first == words[0]
+    assert "".join(others) == "".join(words[1:])
+    assert len(others) < len(words) / 2
     gate.open()
     await rest(client)
 

@@ -37,6 +37,8 @@ _BACKOFF_SECONDS = 0.4
 """Before the first new attempt; twice as long before each further one."""
 _AFTER_FINISH_SECONDS = 1.0
 """For what may follow the model's word that it is done; half as long when that was nothing, and so on."""
+_BURST_SECONDS = 0.005
+"""Pieces that follow faster than this came together."""
 _UPLOAD_SECONDS = 90.0
 """For a file to be sent and made ready."""
 _DELETE_SECONDS = 20.0
@@ -157,6 +159,8 @@ class Gemini:
 
     async def _pump(self, ask: Ask, line: Line) -> None:
         """Put the answer into the line; at its end, or at the fault that ends it, close the line."""
+        loop = asyncio.get_running_loop()
+        given_at = 0.0
         try:
             async with asyncio.timeout(self._first_seconds) as budget, self._places:
 
@@ -164,9 +168,12 @@ class Gemini:
                     budget.reschedule(None)
                     await line.put(piece)
                     # To read on takes longer than to hand on: the agent that waits for the words goes first, and the
-                    # socket behind it.
-                    for _ in range(2):
-                        await asyncio.sleep(0)
+                    # socket behind it. Of a burst, all but the first are read first, and handed on together.
+                    nonlocal given_at
+                    before, given_at = given_at, loop.time()
+                    if given_at - before > _BURST_SECONDS:
+                        for _ in range(2):
+                            await asyncio.sleep(0)
 
                 await self._trying(lambda: self._ask(ask, deliver), budget, ask.model)
         except TimeoutError:
