@@ -28,7 +28,7 @@ from servers import Origin  # noqa: E402
 FOLDER = ROOT / "docs" / "images"
 MOST_BYTES = 150_000
 _COLOURS = (256, 192, 128, 96, 64)
-_QUESTION = "how do machines learn?"
+_QUESTION = "how does video compression work?"
 _ADDRESS = "https://videos.example/simple-rules.mp4"
 """Shown instead of the address on this machine."""
 
