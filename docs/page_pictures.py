@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "tests"))  # the origin of the video is the tests'
 
 from servers import Origin
 
-_QUESTION = "how do machines learn?"
+_QUESTION = "how does video compression work?"
 _ADDRESS = "https://videos.example/simple-rules.mp4"
 """Shown instead of the address on this machine."""
 

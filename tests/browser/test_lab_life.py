@@ -163,6 +163,7 @@ def test_the_views_are_for_everybody(open_notebook: Callable[..., Notebook]) -> 
         expect(button(view, "Stop")).to_be_hidden()
         for theme in ("JupyterLab Dark", "JupyterLab Light"):
             notebook.do("await app.commands.execute('apputils:change-theme', { theme })", theme=theme)
+            expect(notebook.page.locator("#jupyterlab-splash")).to_have_count(0)
             response = Axe().run(notebook.page, context={"include": [[".cutaway"]]}).response
             assert {each["id"] for each in response["passes"]} >= {"color-contrast", "button-name", "label"}
             serious = [each for each in response["violations"] if each["impact"] in ("serious", "critical")]

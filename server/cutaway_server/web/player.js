@@ -11,7 +11,7 @@ export class Player {
 	#objectUrl;
 
 	constructor() {
-		this.video = h("video", { controls: true, playsinline: true, preload: "metadata", onerror: () => this.#fallBack() });
+		this.video = h("video", { controls: true, playsinline: true, onerror: () => this.#fallBack() });
 		this.title = h("h2", { dir: "auto" });
 		this.times = h("p", { class: "times" });
 		this.words = h("p", { class: "words", dir: "auto" });
@@ -65,9 +65,10 @@ export class Player {
 		this.times.textContent = rangeOf(snippet) + (snippet.by === "gemini" ? " · found by Gemini" : "");
 		this.words.textContent = snippet.description;
 		this.video.poster = snippet.poster ?? "";
+		this.video.preload = snippet.poster ? "none" : "metadata";
 		this.video.setAttribute("aria-label", snippet.title);
 		this.#show(snippet.url, play);
-		if (play) this.video.scrollIntoView({ block: "nearest" }); // on a phone, cards are below it
+		if (play) this.video.scrollIntoView({ block: "nearest" });
 	}
 
 	/** The clip by its address on the server, or else by the bytes that came. */
