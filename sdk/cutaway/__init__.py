@@ -30,6 +30,7 @@ from .errors import (
     Timeout,
 )
 from .images import AsyncGeneratedImage, GeneratedImage
+from .sample import sample_video
 from .search import AsyncSearchStream, SearchStream
 from .snippets import AsyncSnippetStream, SnippetStream
 from .sync import Client
@@ -67,6 +68,7 @@ __all__ = [
     "Timeout",
     "__version__",
     "embedded",
+    "sample_video",
 ]
 
 # The public home of a name is this package: it is what tracebacks, pickles and help() show.

@@ -12,7 +12,6 @@ import importlib
 import io
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ from .errors import CutawayError, InvalidRequest, ServerError, ServerNotInstalle
 from .filenames import without_controls
 from .request import check_request, check_search, check_wishes
 from .results import print_messages, show_answer
+from .sample import sample_video
 from .snippets import SnippetStream, read_message
 from .sync import Client
 from .values import Snippet
@@ -167,7 +167,7 @@ def demo(video: str | None, out: Path, server: str | None, **wishes: Any) -> Non
     with Display() as display, tempfile.TemporaryDirectory(prefix="cutaway-demo-") as articles:
         if video is None:
             display.stage("making a sample video")
-            video = str(_make_sample(out / "sample.mp4"))
+            video = str(sample_video(out / "sample.mp4"))
             display.note(f"A sample video of three minutes: {video}")
         # A folder without articles: a server shows the samples then, whatever the user has at home.
         with _client(server, display, data_dir=articles) as client:
@@ -258,29 +258,6 @@ def _print_snippets(stream: SnippetStream, out: Path | None, display: Display) -
                 display.snippet(value, None if out is None else value.save(out))
             elif value is not None:
                 display.progress(value)
-
-
-def _make_sample(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        # A child, because its libraries are the server's.
-        with subprocess.Popen(  # noqa: S603 (our own module, no shell)
-            [sys.executable, "-m", "cutaway_server.sample", str(path)],
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as child:
-            try:
-                _, complaint = child.communicate()
-            except BaseException:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGTERM)  # its ffmpegs, too
-                raise
-        if "No module named" in complaint:
-            raise ServerNotInstalled("the demo needs the server's libraries: pip install 'cutaway[server]'")
-        if child.returncode:
-            raise CutawayError(f"cannot make the sample video: {complaint[-300:]}")
-    return path
 
 
 # --- the process ------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from cutaway_server import logs
 from cutaway_server.pages.base import NotFound
 from cutaway_server.pages.generated import Generated
 from cutaway_server.pages.status import Health, Protocol
+from cutaway_server.pages.web import WEB_PATH, Web
 from cutaway_server.search.generated import GENERATED_PATH, GeneratedImages
 from cutaway_server.settings import Settings
 from cutaway_server.sockets.framing import MOST_LARGE
@@ -31,6 +32,7 @@ ROUTES = [
     (GENERATED_PATH, Generated),
     ("/health", Health),
     ("/protocol.json", Protocol),
+    (WEB_PATH, Web),
 ]
 
 _PARSED_HEADER_BYTES = 1 << 20

@@ -19,12 +19,14 @@ from bench_exact import exact
 from bench_first_snippet import first_snippet
 from bench_highlights import highlights
 from bench_kill import killing
+from bench_lab import in_lab
 from bench_leave import leaving
 from bench_model import asking, relaying
 from bench_model import leaving as leaving_model
 from bench_model_moments import model_moments
 from bench_model_search import model_search
 from bench_model_video import model_video
+from bench_page import in_page
 from bench_relevance import relevance
 from bench_search import searching
 from bench_shots import boundaries
@@ -55,6 +57,8 @@ if __name__ == "__main__":
         searching,
         model_search,
         widgets,
+        in_page,
+        in_lab,
     )
     # A process of its own: a heap that other benchmarks have grown is worth 20 ms to the baseline.
     missed |= subprocess.call([sys.executable, str(Path(__file__).with_name("bench_protocol.py"))])

@@ -38,7 +38,8 @@ async def test_protocol(serve_fake) -> None:
 @pytest.mark.parametrize(
     ("path", "options", "code", "error"),
     [
-        ("/", {}, 404, "Not Found"),
+        ("/nothing", {}, 404, "Not Found"),
+        ("/web/app.js", {}, 404, "Not Found"),
         ("/ws/video-snippets/", {}, 404, "Not Found"),
         ("/%00..%2f..%2fetc/passwd", {}, 404, "Not Found"),
         ("/health", {"method": "POST", "body": ""}, 405, "Method Not Allowed"),

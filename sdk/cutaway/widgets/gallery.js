@@ -145,6 +145,7 @@ function render({ model, el, signal }) {
   const player = new Player(kernel, tell);
   const head = make("div", { class: "cutaway-words" }, title, source);
   root(
+    model,
     el,
     signal,
     make("div", { class: "cutaway-head" }, head, make("div", { class: "cutaway-buttons" }, saveAll, stop)),

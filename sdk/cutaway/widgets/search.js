@@ -153,7 +153,7 @@ function render({ model, el, signal }) {
   const captions = make("div", { class: "cutaway-captions" });
   const imagesPart = part("Images", images, captions);
   const answer = make("div", { class: "cutaway-answer" }, summaryPart, imagesPart, articlesPart);
-  root(el, signal, top, make("div", { class: "cutaway-progress-row" }, bar, state), error, answer, failures, note);
+  root(model, el, signal, top, make("div", { class: "cutaway-progress-row" }, bar, state), error, answer, failures, note);
 
   let turn = -1;
   const release = () => {

@@ -51,8 +51,12 @@ function button(label, picture, onclick, attributes = {}) {
  * The root of a view. Plain keys that are pressed in it are its own: Jupyter's shortcuts would move between cells and
  * edit them. Jupyter listens on the document before anybody in it, and looks at an attribute. Ctrl+S still saves.
  */
-function root(el, signal, ...children) {
+function root(model, el, signal, ...children) {
   const element = make("div", { class: "cutaway" }, ...children);
+  // As long as the view is there, the words below it, for those who see no view, are not.
+  const below = `[data-cutaway="${model.get("mark")}"]`;
+  const style = `${below} { display: none } .jp-OutputArea-child:has(${below}) { display: none !important }`;
+  element.append(make("style", { text: style }));
   const plain = (event) => !(event.ctrlKey || event.metaKey || event.altKey);
   const before = (event) => {
     if (element.contains(event.target)) element.toggleAttribute("data-lm-suppress-shortcuts", plain(event));

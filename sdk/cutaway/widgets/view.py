@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import html
 import logging
+import secrets
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
@@ -25,9 +26,10 @@ from cutaway.errors import CutawayError
 from cutaway.filenames import without_controls
 from cutaway.loop import background
 
-from .cells import note
+from .cells import note, show_below
 
 _log = logging.getLogger(__name__)
+_LOST = "This view lives as long as its kernel. Run the cell again to see it."
 
 
 def browser_code(name: str) -> str:
@@ -53,12 +55,14 @@ class View(anywidget.AnyWidget):
     _css = browser_style()
     status = traitlets.Dict().tag(sync=True)
     """What goes on, for people: ``state`` and more."""
+    mark = traitlets.Unicode().tag(sync=True)
+    """Of the words below this view, which it hides as long as it is there."""
 
     def __init__(self, *, cell: str | None = None, **traits: Any) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: Exception | None = None
         self._finished = asyncio.Event()
-        super().__init__(**traits)
+        super().__init__(mark=secrets.token_hex(8), **traits)
         self.on_msg(_heard)
         note(self, current_cell() if cell is None else cell)
 
@@ -178,13 +182,14 @@ class View(anywidget.AnyWidget):
         if shown is None:
             return words
         data, metadata = shown if isinstance(shown, tuple) else (shown, {})
+        show_below({"text/plain": _LOST, "text/html": f'<div data-cutaway="{self.mark}">{_LOST}</div>'})
         return {**data, **words}, metadata
 
     def _words(self) -> str:
         """What is shown where no widget can be: a saved notebook without its kernel."""
         about = html.escape(without_controls(repr(self)))
-        how = "was closed" if self.comm is None else "lives as long as its kernel"
-        return f"<code>{about}</code> <small>This view {how}. Run the cell again to see it.</small>"
+        how = "This view was closed. Run the cell again to see it." if self.comm is None else _LOST
+        return f"<code>{about}</code> <small>{how}</small>"
 
 
 def _heard(view: View, content: Any, buffers: list[Any]) -> None:

@@ -54,6 +54,14 @@ class Guarded(RequestHandler):
         """Answer with a JSON object instead of a page."""
         self.write_json({"error": self._reason or http.HTTPStatus(status_code).phrase})
 
+    def let_allowed_origins_read(self) -> None:
+        """Let scripts of the origins that the operator named read the answer, not only show it."""
+        origin = self.request.headers.get("Origin", "").rstrip("/").lower()
+        if self.cutaway.allow_origin:
+            self.set_header("Vary", "Origin")
+        if origin in self.cutaway.allow_origin:
+            self.set_header("Access-Control-Allow-Origin", self.request.headers["Origin"])
+
     def write_json(self, value: object) -> None:
         """Finish with `value` as JSON."""
         self.set_header("Content-Type", "application/json")

@@ -40,11 +40,7 @@ class Generated(Guarded):
         self.set_header("Cache-Control", f"private, max-age={int(kept.seconds)}, immutable")
         # Pages of other origins may show it, as a notebook does: they must know its name.
         self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
-        origin = self.request.headers.get("Origin", "").rstrip("/").lower()
-        if self.cutaway.allow_origin:
-            self.set_header("Vary", "Origin")
-        if origin in self.cutaway.allow_origin:
-            self.set_header("Access-Control-Allow-Origin", self.request.headers["Origin"])
+        self.let_allowed_origins_read()
         self.finish(kept.data)
 
     head = get
