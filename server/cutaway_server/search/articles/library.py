@@ -33,7 +33,7 @@ SURPRISING = 4
 """Best articles, times as many as wanted, from which surprises around an interest are picked."""
 MAX_QUESTION = embedding.MAX_CHARACTERS
 """Characters of a question that are looked at."""
-_FIRST_INDEX_SECONDS = 1.0
+_FIRST_INDEX_SECONDS = 3.0
 """Wait for the first index of a new folder."""
 
 
