@@ -175,6 +175,6 @@ def test_what_is_no_picture_is_refused(search: Page, tmp_path: Path) -> None:
 def test_a_fault_of_the_request_is_told(search: Page) -> None:
     search.evaluate("document.getElementById('q').removeAttribute('maxlength')")
     ask(search, "bee " * 3000)
-    expect(search.get_by_role("alert")).to_contain_text("10000")
+    expect(search.get_by_role("alert")).to_contain_text("at most 10,000")
     ask(search, "bees")
     assert search.locator("li.article").count() >= 1
