@@ -264,12 +264,13 @@ class _Body(httpx2.AsyncByteStream):
 
     def __init__(self, body: httpx2.AsyncByteStream, files: Files, events: Events | None) -> None:
         self._body = body
+        self._parts = aiter(body)
         self._files = files
         self._events = events
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left, parsed_left = _MOST_ANSWER_BYTES, _MOST_PARSED_BYTES
-        async for data in self._body:
+        async for data in self._parts:
             left -= len(data)
             data = self._files.take_out(data)
             parsed_left -= len(data)
@@ -282,6 +283,8 @@ class _Body(httpx2.AsyncByteStream):
         yield rest if self._events is None else self._events.pass_(rest) + self._events.rest()
 
     async def aclose(self) -> None:
+        if isinstance(self._parts, AsyncGenerator):
+            await self._parts.aclose()  # now, not whenever the garbage is collected
         await self._body.aclose()
 
 
