@@ -57,6 +57,25 @@ def test_snippets_come_one_by_one_with_all_that_is_known() -> None:
     assert first.description == "What happens in moment 1"
 
 
+@pytest.mark.parametrize(
+    ("user", "path", "known"),
+    [
+        ("", "/clips/un-guessable.mp4", True),
+        ("", None, False),
+        ("me:secret@", "/clips/un-guessable.mp4", False),
+        ("", "//evil.example/x", False),
+        ("", "@evil.example/x", False),
+        ("", "https://evil.example/x", False),
+    ],
+)
+def test_where_a_clip_is_kept_is_told_if_it_is_on_the_server(user: str, path: str | None, known: bool) -> None:
+    message = snippet(1)
+    message.data.metadata.video_path = path
+    with FakeServer(message, complete()) as server, cutaway.Client(f"ws://{user}127.0.0.1:{server.port}") as client:
+        (first,) = client.snippets(URL).result()
+        assert first.url == (f"http://127.0.0.1:{server.port}{path}" if known else None)
+
+
 def test_wishes_reach_the_server() -> None:
     with FakeServer(complete()) as server:
         client = AsyncClient(server.url.replace("ws:", "http:") + "/")

@@ -17,6 +17,8 @@ from cutaway_server.snippets.clips import Clip, Clips
 
 _PIECE_BYTES = 256 << 10
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]{1,18})?-(?P<last>[0-9]{1,18})?", re.IGNORECASE | re.ASCII)
+_POLICY = "default-src 'none'; media-src 'self'; img-src 'self'; frame-ancestors 'none'"
+"""Of the page that a browser makes around a clip which is opened in a tab, with our icon."""
 
 
 class ClipFile(Guarded):
@@ -31,6 +33,7 @@ class ClipFile(Guarded):
         if clip is None:
             raise HTTPError(404)
         self.keep_for_who_knows_the_path(clip.seconds)
+        self.set_header("Content-Security-Policy", _POLICY)
         self.set_header("Content-Type", "video/mp4")
         self.set_header("Accept-Ranges", "bytes")
         self.set_etag_header()
@@ -77,11 +80,15 @@ class ClipFile(Guarded):
                 return everything[int(first) : int(last) + 1]
 
     async def _send(self, clip: Clip, span: range) -> None:
-        with clip.file.open("rb") as file:
+        try:
+            file = clip.file.open("rb")
+        except OSError as error:  # somebody has tidied up the folder
+            raise HTTPError(404) from error
+        with file:
             file.seek(span.start)
             left = len(span)
-            while left:
-                piece = file.read(min(left, _PIECE_BYTES))  # from the page cache: it was written a moment ago
+            # From the page cache: it was written a moment ago.
+            while piece := file.read(min(left, _PIECE_BYTES)):
                 left -= len(piece)
                 self.write(piece)
                 try:

@@ -4,6 +4,7 @@ which is moved, not copied. Goes out: an unguessable URL path, and the file behi
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ class Clips:
 
     def __init__(self, folder: Path, *, seconds: float, space_bytes: int) -> None:
         self._folder = folder
-        self._shelf = Shelf[Clip](_remove, seconds=seconds, space_bytes=space_bytes)
+        self._shelf = Shelf[Clip](lambda clip: _delete(clip.file), seconds=seconds, space_bytes=space_bytes)
 
     def get(self, token: str) -> Clip | None:
         """A clip; None when there is none of that name, or no longer."""
@@ -129,8 +130,10 @@ class Outgoing:
         """Remove what is there, if anything."""
         self._places.discard(place)
         self._shelf.remove(place.token)
-        place.file.unlink(missing_ok=True)
+        _delete(place.file)
 
 
-def _remove(clip: Clip) -> None:
-    clip.file.unlink(missing_ok=True)
+def _delete(file: Path) -> None:
+    # It may never have been there; and a folder that is out of order shall cost nobody a snippet.
+    with contextlib.suppress(OSError):
+        file.unlink()
