@@ -76,7 +76,7 @@ def test_the_second_notebook_searches(open_notebook: Callable[..., Notebook], tm
     view.locator("input[type=file]").set_input_files(tmp_path / "teal.png")
     expect(view.get_by_alt_text("The image to search for")).to_be_visible()
     view.get_by_role("searchbox").fill("")
-    view.get_by_text("Stumber").click()
+    view.get_by_text("Surprise me").click()
     button(view, "Search").click()
     expect(articles.first).not_to_contain_text("What happens in a beehive in winter")
     expect(articles.first).to_be_visible()

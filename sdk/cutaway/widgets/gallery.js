@@ -29,7 +29,7 @@ class Player {
     this.fallback = null;
     show(this.stage, true);
     this.title.textContent = card.title;
-    this.words.textContent = card.description;
+    this.words.textContent = this.words.title = card.description;
     const by = card.by === "gemini" && "found by Gemini";
     this.facts.textContent = [card.time, card.length, card.size, by].filter(Boolean).join(" · ");
     this.video.setAttribute("aria-label", card.title);
@@ -47,7 +47,9 @@ class Player {
         setTimeout(() => this.fallback === fallback && this.failed(), REACH_MS);
       } else await this.playBytes(number, card);
     } catch (error) {
-      if (this.chosen === number) this.tell(error.message);
+      if (this.chosen !== number) return;
+      this.stage.removeAttribute("aria-busy");
+      this.tell(error.message);
     }
   }
 
@@ -123,8 +125,9 @@ function cardOf(number, card, choose, save) {
     ),
     make("span", { class: "cutaway-card-title", text: card.title }),
   );
-  const facts = make("span", { class: "cutaway-facts", text: [card.time, card.size].filter(Boolean).join(" · ") });
-  const keep = button("", "save", () => save(number), { "aria-label": `Save “${card.title}”`, title: "Save" });
+  const facts = make("span", { class: "cutaway-facts" });
+  for (const fact of [card.time, card.size].filter(Boolean)) facts.append(make("span", { text: fact }));
+  const keep = button("", "save", () => save(number));
   keep.classList.add("cutaway-quiet");
   return make("li", { class: "cutaway-card" }, face, make("div", { class: "cutaway-card-foot" }, facts, keep));
 }
@@ -149,11 +152,10 @@ function render({ model, el, signal }) {
     el,
     signal,
     make("div", { class: "cutaway-head" }, head, make("div", { class: "cutaway-buttons" }, saveAll, stop)),
-    make("div", { class: "cutaway-progress-row" }, progress, count),
-    error,
     player.stage,
+    make("div", { class: "cutaway-progress-row" }, progress, count, note),
+    error,
     cards,
-    note,
   );
 
   const faces = () => [...cards.querySelectorAll(".cutaway-card-face")];
@@ -216,7 +218,12 @@ function render({ model, el, signal }) {
     progress.classList.toggle("cutaway-waiting", !status.stage);
     say(error, status.error || "");
     for (const [number, item] of [...cards.children].entries()) {
-      item.classList.toggle("cutaway-saved", (status.saved || []).includes(number));
+      const word = status.saved?.includes(number) ? "Saved" : "Save";
+      const keep = item.querySelector(".cutaway-quiet");
+      if (keep.title === word) continue;
+      keep.title = word;
+      keep.setAttribute("aria-label", `${word} “${cardNumber(number).title}”`);
+      keep.replaceChildren(icon(word.toLowerCase()));
     }
     tell();
   };

@@ -86,6 +86,9 @@ class SnippetGallery(View):
             stream, cell = url_or_stream._stream, url_or_stream._cell
         elif isinstance(url_or_stream, AsyncSnippetStream):
             raise TypeError("a gallery shows the streams of cutaway.Client; iterate over those of AsyncClient")
+        elif not isinstance(url_or_stream, str | os.PathLike):
+            kind = type(url_or_stream).__name__
+            raise TypeError(f"a gallery shows a URL, a path, or a stream of Client.snippets: not a {kind}")
         else:
             stream = (client or Client()).snippets(url_or_stream, **wishes)._stream
         place = stream._share()  # now, or a loop that begins in the next moment would take something away
@@ -135,6 +138,10 @@ class SnippetGallery(View):
             return [snippet.save(f"{os.fspath(folder)}/") for snippet in self._snippets]
         return background().run(self._save(range(len(self._snippets))))
 
+    @property
+    def _subject(self) -> str:
+        return f"Snippets of {self.status.get('source') or 'a video'}"
+
     def __repr__(self) -> str:
         return f"<SnippetGallery {self.status.get('source', '')[:80]!r}: {len(self._snippets)} snippets, {self.state}>"
 
@@ -155,6 +162,8 @@ class SnippetGallery(View):
             self._end("failed", error)
         else:
             if self.state == "running":
+                if stream._stepped and not self._snippets:
+                    self._say(note="Somebody else has taken the snippets of this stream: ask again for a gallery.")
                 self._end("stopped")
 
     async def _stop(self) -> None:

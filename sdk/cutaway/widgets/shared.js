@@ -24,6 +24,7 @@ function link(address, ...children) {
 const ICONS = {
   play: "M8 5v14l11-7z",
   save: "M5 20h14v-2H5zM19 9h-4V3H9v6H5l7 7z",
+  saved: "M9 16.2 4.8 12l-1.4 1.4L9 19 21 7l-1.4-1.4z",
   stop: "M6 6h12v12H6z",
   search: "M15.5 14h-.8l-.3-.3a6.5 6.5 0 1 0-.7.7l.3.3v.8l5 5 1.5-1.5zm-6 0a4.5 4.5 0 1 1 0-9 4.5 4.5 0 0 1 0 9z",
   image: "M21 19V5a2 2 0 0 0-2-2H5a2 2 0 0 0-2 2v14a2 2 0 0 0 2 2h14a2 2 0 0 0 2-2zM8.5 13.5l2.5 3 3.5-4.5 4.5 6H5z",
@@ -64,6 +65,8 @@ function root(model, el, signal, ...children) {
   window.addEventListener("keydown", before, { capture: true, signal });
   element.addEventListener("keydown", (event) => plain(event) && event.stopPropagation());
   el.append(element);
+  // JupyterLab 4.6 remembers the frames of views that it has removed.
+  signal.addEventListener("abort", () => element.remove());
   return element;
 }
 
