@@ -198,7 +198,7 @@ def test_what_cannot_be_asked_is_told_and_costs_nothing(page: Page) -> None:
 
 def test_what_nobody_can_be_asked_is_refused_at_once(page: Page) -> None:
     wrong: Any = "bees"
-    with pytest.raises(TypeError, match="asks a client, or shows a stream of Client.search: not a str"):
+    with pytest.raises(TypeError, match=r"asks a client, or shows a stream of Client\.search: not a str"):
         SearchView(wrong)
     source: Any = "moon"
     with FakeSearch() as server, Client(server.url) as client, pytest.raises(cutaway.InvalidRequest, match="moon"):

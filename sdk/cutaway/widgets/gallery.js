@@ -27,6 +27,7 @@ class Player {
   async play(number, card) {
     this.chosen = number;
     this.fallback = null;
+    this.tell("");
     show(this.stage, true);
     this.title.textContent = card.title;
     this.words.textContent = this.words.title = card.description;

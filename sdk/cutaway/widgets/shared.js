@@ -82,14 +82,18 @@ const GONE =
   "again: run the cell again.";
 const PATIENCE_MS = 4000;
 
-/** Tells a text in a note, in place of what the kernel said last; of a kernel that is gone nothing is awaited. */
+/** Tells a text in a note until the kernel says something else; of a kernel that is gone nothing is awaited. */
 function teller(model, note) {
   let local = "";
-  const tell = (text = local) => {
-    local = text;
-    say(note, local || model.get("status").note || "");
+  let said = "";
+  const tell = (text) => {
+    const word = model.get("status").note ?? "";
+    local = text ?? (word === said ? local : "");
+    said = word;
+    say(note, local || word);
     note.closest(".cutaway")?.classList.toggle("cutaway-gone", local === GONE);
   };
+  tell.answered = () => local === GONE && tell("");
   return tell;
 }
 
@@ -105,7 +109,7 @@ class Kernel {
       if (!waiting) return;
       this.waiting.delete(key);
       clearTimeout(waiting.timer);
-      this.tell("");
+      this.tell.answered();
       if (message.hello) waiting.resolve();
       else if (message.error || !buffers?.length) waiting.reject(new Error(message.error || "Nothing came."));
       else waiting.resolve(new Blob([buffers[0]], { type: message.type }));
