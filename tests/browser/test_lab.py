@@ -41,7 +41,8 @@ def test_the_first_notebook_shows_a_gallery_that_plays_and_saves(
     plays(video)
 
     cards.nth(2).get_by_role("button", name=re.compile("^Save ")).click()
-    expect(gallery.get_by_text("Saved: ")).to_be_visible()
+    expect(gallery.get_by_text("Saved: ")).to_be_in_viewport()
+    expect(button(cards.nth(2), f"Saved “{titles[2]}”")).to_be_visible()
     button(gallery, "Save all").click()
     expect(gallery.get_by_text(f"Saved: {len(titles)} files")).to_be_visible()
     saved = list((lab.notebooks / "snippets").glob("*.mp4"))
@@ -72,6 +73,10 @@ def test_the_second_notebook_searches(open_notebook: Callable[..., Notebook], tm
     notebook.run(2)
     assert "1 What happens in a beehive in winter" in notebook.output(2).inner_text()
 
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    view.locator("input[type=file]").set_input_files(tmp_path / "broken.png")
+    expect(view.get_by_text("no image that can be read")).to_be_visible()
+    expect(view.get_by_alt_text("The image to search for")).to_be_hidden()
     Image.new("RGB", (64, 64), "teal").save(tmp_path / "teal.png")
     view.locator("input[type=file]").set_input_files(tmp_path / "teal.png")
     expect(view.get_by_alt_text("The image to search for")).to_be_visible()
