@@ -229,6 +229,16 @@ def test_the_servers_own_address_of_a_clip_is_told_unless_it_holds_a_secret(page
                 assert "secret" not in json.dumps(page.of(gallery).state)
 
 
+def test_an_embedded_clip_asks_no_server(page: Page) -> None:
+    clip = with_metadata(snippet(1), video_path="/clips/un-guessable.mp4")
+    with FakeServer(clip, complete()) as server, Client(server.url) as client:
+        gallery = SnippetGallery(URL, client=client, embed=True)
+        gallery.wait()
+        (card,) = page.of(gallery).cards()
+        assert "video" in card
+        assert "url" not in card
+
+
 @pytest.mark.parametrize("path", [".evil.example/x", "@evil.example/x", "//evil.example/x", "https://evil.example", ""])
 def test_a_clip_is_nowhere_else_than_on_the_server(page: Page, path: str) -> None:
     with FakeServer(with_metadata(snippet(1), video_path=path), complete()) as server, Client(server.url) as client:

@@ -174,10 +174,10 @@ class SnippetGallery(View):
 
     def _add(self, snippet: Snippet) -> None:
         card = card_of(snippet)
-        if snippet.url is not None:
-            card["url"] = snippet.url
         if self._embed:
             card["video"] = base64.b64encode(snippet.video).decode()
+        elif snippet.url is not None:
+            card["url"] = snippet.url
         self._snippets.append(snippet)
         self._cards[f"card_{len(self._cards)}"] = card
         self.count = len(self._cards)
