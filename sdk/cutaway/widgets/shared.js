@@ -86,12 +86,13 @@ const PATIENCE_MS = 4000;
 function teller(model, note) {
   let local = "";
   let said = "";
-  const tell = (text) => {
+  const tell = (text, needed = false) => {
     const word = model.get("status").note ?? "";
     local = text ?? (word === said ? local : "");
     said = word;
     say(note, local || word);
     note.closest(".cutaway")?.classList.toggle("cutaway-gone", local === GONE);
+    if (needed) note.scrollIntoView({ block: "nearest" });
   };
   tell.answered = () => local === GONE && tell("");
   return tell;
@@ -138,7 +139,7 @@ class Kernel {
     if (known) return known.promise;
     const waiting = {};
     waiting.promise = new Promise((resolve, reject) => Object.assign(waiting, { resolve, reject }));
-    waiting.timer = setTimeout(() => this.tell(GONE), PATIENCE_MS);
+    waiting.timer = setTimeout(() => this.gone(message), PATIENCE_MS);
     this.waiting.set(key, waiting);
     this.send(message);
     return waiting.promise;
@@ -149,7 +150,12 @@ class Kernel {
     try {
       this.model.send(message, undefined, buffers);
     } catch {
-      this.tell(GONE);
+      this.gone(message);
     }
+  }
+
+  /** Say that nobody answers; who asked for something is led to it. */
+  gone(message) {
+    this.tell(GONE, message.do !== "hello");
   }
 }
