@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from tornado.web import StaticFileHandler
 
 from browser.lab import Notebook
@@ -124,6 +125,53 @@ def test_a_clip_comes_from_the_server_where_the_browser_reaches_it(
             assert video.evaluate("video => video.currentSrc").startswith(scheme)
 
 
+@pytest.mark.parametrize("trouble", ["none", "refused", "silent", "forgotten"])
+def test_a_kept_clip_is_played_from_the_server_or_from_the_kernel(
+    open_notebook: Callable[..., Notebook], sample: Path, trouble: str
+) -> None:
+    notebook = open_notebook("kept.ipynb", _EMBEDDED.format(sample=str(sample)), "stream.result()[0].url")
+    asked: list[Route] = []
+
+    def meddle(route: Route) -> None:
+        asked.append(route)
+        if trouble == "refused":
+            route.abort("connectionrefused")
+        elif trouble == "forgotten":
+            route.fulfill(status=404)
+        elif trouble == "none":
+            route.continue_()
+
+    notebook.page.route("**/clips/*", meddle)
+    received: list[int] = []
+    notebook.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
+    notebook.page.reload()
+    notebook.open()
+    notebook.run_all()
+    assert "/clips/" in notebook.output(1).inner_text()
+    gallery = notebook.output(0)
+    video = gallery.locator("video")
+    video.evaluate("video => { window.begun = 0; video.addEventListener('playing', () => window.begun++) }")
+    play(gallery)
+    plays(video)
+    assert video.evaluate("video => video.currentSrc").startswith("http:" if trouble == "none" else "blob:")
+    assert asked
+    assert (max(received) < 100_000) == (trouble == "none"), "a clip comes through the kernel only if it must"
+    assert notebook.page.evaluate("window.begun") == 1
+    if trouble != "none":
+        asked.clear()
+        play(gallery, 1)
+        plays(video)
+        assert not asked, "once is enough"
+
+
+_EMBEDDED = """
+import cutaway
+server = cutaway.embedded()
+stream = cutaway.Client(server).snippets({sample!r}, max_snippets=2)
+stream
+"""
+
+
 def test_a_gallery_whose_kernel_was_restarted_says_so(open_notebook: Callable[..., Notebook]) -> None:
     with FakeServer(snippet(1), Hang()) as server:
         notebook = open_notebook("restart.ipynb", f"{CLIENT.format(url=server.url)}\n{STREAM}")
@@ -132,8 +180,9 @@ def test_a_gallery_whose_kernel_was_restarted_says_so(open_notebook: Callable[..
         expect(cards_of(gallery)).to_have_count(1)
         notebook.restart()
         assert server.left.wait(30)
+        notebook.page.set_viewport_size({"width": 640, "height": 560})
         play(gallery)
-        expect(gallery.get_by_text("The kernel does not answer")).to_be_visible()
+        expect(gallery.get_by_text("The kernel does not answer")).to_be_in_viewport()
         notebook.run(0)
         expect(cards_of(notebook.output(0))).to_have_count(1)
         expect(notebook.output(0).get_by_text("The kernel does not answer")).to_be_hidden()

@@ -162,6 +162,21 @@ def test_a_request_that_cannot_be_right_is_refused_at_once() -> None:
         SnippetGallery(Client().snippets(URL), max_snippets=3)
 
 
+@pytest.mark.parametrize("wrong", [["https://example.com/a.mp4"], None, 42, b"a.mp4"], ids=repr)
+def test_what_is_no_video_is_refused_in_words(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"a URL, a path, or a stream of Client.snippets: not a {type(wrong).__name__}"):
+        SnippetGallery(wrong)
+
+
+def test_a_gallery_of_a_stream_that_was_used_up_says_so(page: Page) -> None:
+    with FakeServer(snippet(1), complete()) as server, Client(server.url) as client:
+        stream = client.snippets(URL)
+        assert len(stream.result()) == 1
+        gallery = SnippetGallery(stream)
+        page.wait_state(gallery, "stopped")
+        assert "Somebody else has taken the snippets" in page.of(gallery).state["status"]["note"]
+
+
 def test_what_strangers_wrote_is_text_without_controls(page: Page) -> None:
     hostile = with_metadata(snippet(1), title=HOSTILE, description=HOSTILE)
     with FakeServer(hostile, error(HOSTILE)) as server, Client(server.url) as client:
@@ -212,6 +227,16 @@ def test_the_servers_own_address_of_a_clip_is_told_unless_it_holds_a_secret(page
                 gallery.wait()
                 assert page.of(gallery).cards()[0].get("url") == address
                 assert "secret" not in json.dumps(page.of(gallery).state)
+
+
+def test_an_embedded_clip_asks_no_server(page: Page) -> None:
+    clip = with_metadata(snippet(1), video_path="/clips/un-guessable.mp4")
+    with FakeServer(clip, complete()) as server, Client(server.url) as client:
+        gallery = SnippetGallery(URL, client=client, embed=True)
+        gallery.wait()
+        (card,) = page.of(gallery).cards()
+        assert "video" in card
+        assert "url" not in card
 
 
 @pytest.mark.parametrize("path", [".evil.example/x", "@evil.example/x", "//evil.example/x", "https://evil.example", ""])

@@ -196,6 +196,16 @@ def test_what_cannot_be_asked_is_told_and_costs_nothing(page: Page) -> None:
         assert len(server.requests) == 2
 
 
+def test_what_nobody_can_be_asked_is_refused_at_once(page: Page) -> None:
+    wrong: Any = "bees"
+    with pytest.raises(TypeError, match=r"asks a client, or shows a stream of Client\.search: not a str"):
+        SearchView(wrong)
+    source: Any = "moon"
+    with FakeSearch() as server, Client(server.url) as client, pytest.raises(cutaway.InvalidRequest, match="moon"):
+        SearchView(client, source=source)
+    assert not page.shown
+
+
 def test_a_closed_client_is_told(page: Page) -> None:
     with Client("ws://127.0.0.1:1") as client:
         view = SearchView(client)

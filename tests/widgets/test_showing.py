@@ -43,6 +43,7 @@ def test_a_stream_shows_itself_as_one_gallery(page: Page, kernel: None) -> None:
         page.wait_state(gallery_of(stream), "done")
         assert "<SnippetGallery" in data["text/plain"]
         assert "Run the cell again" in data["text/html"]
+        assert "running" not in data["text/html"], "it is saved, and read when nothing runs"
         assert server.handshakes == 1
 
 

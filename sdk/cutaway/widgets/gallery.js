@@ -3,7 +3,16 @@
 
 const STAGES = { resolve: "Looking at the video", analyse: "Finding the moments", cut: "Cutting" };
 const KEPT_BYTES = 128 * 2 ** 20;
-const REACH_MS = 3000;
+const REACH_MS = 2000;
+
+/**
+ * Whether to ask the server itself for a clip. A loopback address is the kernel's machine; where the page is from
+ * another one, it leads nowhere, and a browser may ask its user for leave to go there.
+ */
+function near(address) {
+  const loopback = (name) => /^(localhost|127\.[\d.]+|\[::1\])$/.test(name);
+  return URL.canParse(address) && (loopback(location.hostname) || !loopback(new URL(address).hostname));
+}
 
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 
@@ -19,43 +28,48 @@ class Player {
     this.facts = make("div", { class: "cutaway-facts" });
     this.side = make("div", { class: "cutaway-playing" }, this.title, this.facts, this.words);
     this.stage = make("div", { class: "cutaway-stage", hidden: true }, this.video, this.side);
-    this.video.addEventListener("loadedmetadata", () => (this.fallback = null));
     this.video.addEventListener("error", () => this.failed());
   }
 
   /** Show a card, and play it as soon as there are bytes. */
-  async play(number, card) {
+  play(number, card) {
     this.chosen = number;
     this.fallback = null;
+    this.tell("");
     show(this.stage, true);
     this.title.textContent = card.title;
-    this.words.textContent = card.description;
+    this.words.textContent = this.words.title = card.description;
     const by = card.by === "gemini" && "found by Gemini";
     this.facts.textContent = [card.time, card.length, card.size, by].filter(Boolean).join(" · ");
     this.video.setAttribute("aria-label", card.title);
     if (card.poster) this.video.poster = `data:image/jpeg;base64,${card.poster}`;
     else this.video.removeAttribute("poster");
     this.release();
-    this.stage.setAttribute("aria-busy", "true");
     this.stage.scrollIntoView({ block: "nearest" });
-    try {
-      if (card.url && !this.kept.has(number) && Player.served !== false) {
-        // Whether the browser reaches the server, nobody but the browser knows: if not, the kernel has the bytes.
-        const fallback = () => this.playBytes(number, card);
-        this.fallback = fallback;
-        this.start(card.url);
-        setTimeout(() => this.fallback === fallback && this.failed(), REACH_MS);
-      } else await this.playBytes(number, card);
-    } catch (error) {
-      if (this.chosen === number) this.tell(error.message);
+    if (!card.url || this.kept.has(number) || Player.served === false || !near(card.url)) {
+      this.playBytes(number, card);
+      return;
     }
+    // Whether the browser reaches the server, nobody but the browser knows: if not, the kernel has the bytes.
+    const fallback = () => this.playBytes(number, card);
+    this.fallback = fallback;
+    this.start(card.url);
+    setTimeout(() => this.fallback === fallback && !this.video.readyState && this.failed(), REACH_MS);
   }
 
   async playBytes(number, card) {
-    const blob = await this.bytes(number, card);
-    if (this.chosen !== number) return;
-    this.address = URL.createObjectURL(blob);
-    this.start(this.address);
+    this.stage.setAttribute("aria-busy", "true");
+    try {
+      const blob = await this.bytes(number, card);
+      if (this.chosen !== number) return;
+      this.release();
+      this.address = URL.createObjectURL(blob);
+      this.start(this.address);
+    } catch (error) {
+      if (this.chosen !== number) return;
+      this.stage.removeAttribute("aria-busy");
+      this.tell(error.message);
+    }
   }
 
   start(address) {
@@ -85,7 +99,8 @@ class Player {
       Player.served = false;
       const fallback = this.fallback;
       this.fallback = null;
-      fallback().catch((error) => this.tell(error.message));
+      this.release(); // a server that is only slow would play it, too
+      fallback();
     } else this.tell("This browser cannot play the clip. Save it and open it in a player.");
   }
 
@@ -123,8 +138,9 @@ function cardOf(number, card, choose, save) {
     ),
     make("span", { class: "cutaway-card-title", text: card.title }),
   );
-  const facts = make("span", { class: "cutaway-facts", text: [card.time, card.size].filter(Boolean).join(" · ") });
-  const keep = button("", "save", () => save(number), { "aria-label": `Save “${card.title}”`, title: "Save" });
+  const facts = make("span", { class: "cutaway-facts" });
+  for (const fact of [card.time, card.size].filter(Boolean)) facts.append(make("span", { text: fact }));
+  const keep = button("", "save", () => save(number));
   keep.classList.add("cutaway-quiet");
   return make("li", { class: "cutaway-card" }, face, make("div", { class: "cutaway-card-foot" }, facts, keep));
 }
@@ -149,11 +165,10 @@ function render({ model, el, signal }) {
     el,
     signal,
     make("div", { class: "cutaway-head" }, head, make("div", { class: "cutaway-buttons" }, saveAll, stop)),
-    make("div", { class: "cutaway-progress-row" }, progress, count),
-    error,
     player.stage,
+    make("div", { class: "cutaway-progress-row" }, progress, count, note),
+    error,
     cards,
-    note,
   );
 
   const faces = () => [...cards.querySelectorAll(".cutaway-card-face")];
@@ -216,7 +231,12 @@ function render({ model, el, signal }) {
     progress.classList.toggle("cutaway-waiting", !status.stage);
     say(error, status.error || "");
     for (const [number, item] of [...cards.children].entries()) {
-      item.classList.toggle("cutaway-saved", (status.saved || []).includes(number));
+      const word = status.saved?.includes(number) ? "Saved" : "Save";
+      const keep = item.querySelector(".cutaway-quiet");
+      if (keep.title === word) continue;
+      keep.title = word;
+      keep.setAttribute("aria-label", `${word} “${cardNumber(number).title}”`);
+      keep.replaceChildren(icon(word.toLowerCase()));
     }
     tell();
   };

@@ -85,6 +85,9 @@ class SnippetGallery(View):
             stream, cell = url_or_stream._stream, url_or_stream._cell
         elif isinstance(url_or_stream, AsyncSnippetStream):
             raise TypeError("a gallery shows the streams of cutaway.Client; iterate over those of AsyncClient")
+        elif not isinstance(url_or_stream, str | os.PathLike):
+            kind = type(url_or_stream).__name__
+            raise TypeError(f"a gallery shows a URL, a path, or a stream of Client.snippets: not a {kind}")
         else:
             stream = (client or Client()).snippets(url_or_stream, **wishes)._stream
         place = stream._share()  # now, or a loop that begins in the next moment would take something away
@@ -134,6 +137,10 @@ class SnippetGallery(View):
             return [snippet.save(f"{os.fspath(folder)}/") for snippet in self._snippets]
         return background().run(self._save(range(len(self._snippets))))
 
+    @property
+    def _subject(self) -> str:
+        return f"Snippets of {self.status.get('source') or 'a video'}"
+
     def __repr__(self) -> str:
         return f"<SnippetGallery {self.status.get('source', '')[:80]!r}: {len(self._snippets)} snippets, {self.state}>"
 
@@ -153,6 +160,8 @@ class SnippetGallery(View):
             self._end("failed", error)
         else:
             if self.state == "running":
+                if stream._stepped and not self._snippets:
+                    self._say(note="Somebody else has taken the snippets of this stream: ask again for a gallery.")
                 self._end("stopped")
 
     async def _stop(self) -> None:
@@ -165,10 +174,10 @@ class SnippetGallery(View):
 
     def _add(self, snippet: Snippet) -> None:
         card = card_of(snippet)
-        if snippet.url is not None:
-            card["url"] = snippet.url
         if self._embed:
             card["video"] = base64.b64encode(snippet.video).decode()
+        elif snippet.url is not None:
+            card["url"] = snippet.url
         self._snippets.append(snippet)
         self._cards[f"card_{len(self._cards)}"] = card
         self.count = len(self._cards)

@@ -2,8 +2,8 @@
 // blobs, which are let go with the next question.
 
 const SOURCES = [
-  ["home", "Home", "The most relevant first"],
-  ["stumber", "Stumber", "Surprises, different every time"],
+  ["home", "Best match", "The most relevant first"],
+  ["stumber", "Surprise me", "Varied picks, different every time"],
 ];
 // Jupyter's servers cut a connection that brings a message of 10 MiB.
 const MOST_IMAGE_BYTES = 8e6;
@@ -70,6 +70,10 @@ function form(model, kernel, tell) {
   });
   const file = make("input", { type: "file", accept: "image/png,image/jpeg,image/gif,image/webp", hidden: true });
   const thumbnail = make("img", { alt: "The image to search for", class: "cutaway-thumbnail" });
+  thumbnail.addEventListener("error", () => {
+    choose(null);
+    tell("This file is no image that can be read. Choose a PNG, JPEG, GIF or WebP file.");
+  });
   const drop = button("", "close", () => choose(null), { "aria-label": "Remove the image", title: "Remove the image" });
   drop.classList.add("cutaway-quiet");
   const chosen = make("span", { class: "cutaway-chosen", hidden: true }, thumbnail, drop);
@@ -153,7 +157,7 @@ function render({ model, el, signal }) {
   const captions = make("div", { class: "cutaway-captions" });
   const imagesPart = part("Images", images, captions);
   const answer = make("div", { class: "cutaway-answer" }, summaryPart, imagesPart, articlesPart);
-  root(model, el, signal, top, make("div", { class: "cutaway-progress-row" }, bar, state), error, answer, failures, note);
+  root(model, el, signal, top, make("div", { class: "cutaway-progress-row" }, bar, state, note), error, answer, failures);
 
   let turn = -1;
   const release = () => {
@@ -238,7 +242,7 @@ function render({ model, el, signal }) {
     const said = {
       idle: "",
       running: something ? found.join(", ") : "Searching …",
-      done: something ? found.join(", ") : "Nothing was found. Try other words, or Stumber for a surprise.",
+      done: something ? found.join(", ") : "Nothing was found. Try other words, or “Surprise me”.",
       stopped: ["Stopped", ...found].join(" · "),
       failed: found.join(", "),
     };

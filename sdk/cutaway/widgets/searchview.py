@@ -48,7 +48,13 @@ class SearchView(View):
     text : str or None
         What to search for at once.
     source : str
-        ``"home"`` ranks by relevance; ``"stumber"`` surprises. What the switch says at first.
+        ``"home"`` ranks by relevance, the switch's *Best match*; ``"stumber"`` surprises, its *Surprise me*. What the
+        switch says at first.
+
+    Raises
+    ------
+    InvalidRequest
+        As :meth:`cutaway.Client.search`. Everything else is told in the view.
 
     Examples
     --------
@@ -75,19 +81,23 @@ class SearchView(View):
         text: str | None = None,
         source: Literal["home", "stumber"] = "home",
     ) -> None:
+        if not isinstance(client, Client | SearchStream | None):
+            kind = type(client).__name__
+            raise TypeError(f"a search view asks a client, or shows a stream of Client.search: not a {kind}")
         self._client = client if isinstance(client, Client) else None
         self._stream: SearchStream | None = None
         self._images: list[AsyncGeneratedImage] = []
         self._stale: set[str] = set()
         status = {"state": "idle", "turn": 0, "query": "", "source": source, "picture": False, "error": "", "note": ""}
         given = client if isinstance(client, SearchStream) else None
+        if given is None:
+            self._client = self._client or Client()
+            first = self._client.search(text, source=source)  # which begins nothing, but is checked
         super().__init__(cell=given._cell if given else None, status=status, asks=given is None)
         if given is not None:
             background().run(self._begin(given, source, False))
-        else:
-            self._client = self._client or Client()
-            if text is not None:
-                self.search(text, source=source)
+        elif text is not None:
+            background().run(self._begin(first, source, False))
 
     # --- asking
 
@@ -117,6 +127,10 @@ class SearchView(View):
         if self._client is None:
             raise InvalidRequest("this view shows one answer: SearchView(client) has a text box")
         background().run(self._begin(self._client.search(text, image, source), source, image is not None))
+
+    @property
+    def _subject(self) -> str:
+        return f"Search for {query}" if (query := self.status.get("query")) else "Search"
 
     def __repr__(self) -> str:
         return f"<SearchView {self.status.get('query', '')[:80]!r}: {self.state}>"

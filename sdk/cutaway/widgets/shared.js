@@ -24,6 +24,7 @@ function link(address, ...children) {
 const ICONS = {
   play: "M8 5v14l11-7z",
   save: "M5 20h14v-2H5zM19 9h-4V3H9v6H5l7 7z",
+  saved: "M9 16.2 4.8 12l-1.4 1.4L9 19 21 7l-1.4-1.4z",
   stop: "M6 6h12v12H6z",
   search: "M15.5 14h-.8l-.3-.3a6.5 6.5 0 1 0-.7.7l.3.3v.8l5 5 1.5-1.5zm-6 0a4.5 4.5 0 1 1 0-9 4.5 4.5 0 0 1 0 9z",
   image: "M21 19V5a2 2 0 0 0-2-2H5a2 2 0 0 0-2 2v14a2 2 0 0 0 2 2h14a2 2 0 0 0 2-2zM8.5 13.5l2.5 3 3.5-4.5 4.5 6H5z",
@@ -64,6 +65,8 @@ function root(model, el, signal, ...children) {
   window.addEventListener("keydown", before, { capture: true, signal });
   element.addEventListener("keydown", (event) => plain(event) && event.stopPropagation());
   el.append(element);
+  // JupyterLab 4.6 remembers the frames of views that it has removed.
+  signal.addEventListener("abort", () => element.remove());
   return element;
 }
 
@@ -79,14 +82,19 @@ const GONE =
   "again: run the cell again.";
 const PATIENCE_MS = 4000;
 
-/** Tells a text in a note, in place of what the kernel said last; of a kernel that is gone nothing is awaited. */
+/** Tells a text in a note until the kernel says something else; of a kernel that is gone nothing is awaited. */
 function teller(model, note) {
   let local = "";
-  const tell = (text = local) => {
-    local = text;
-    say(note, local || model.get("status").note || "");
+  let said = "";
+  const tell = (text, needed = false) => {
+    const word = model.get("status").note ?? "";
+    local = text ?? (word === said ? local : "");
+    said = word;
+    say(note, local || word);
     note.closest(".cutaway")?.classList.toggle("cutaway-gone", local === GONE);
+    if (needed) note.scrollIntoView({ block: "nearest" });
   };
+  tell.answered = () => local === GONE && tell("");
   return tell;
 }
 
@@ -102,7 +110,7 @@ class Kernel {
       if (!waiting) return;
       this.waiting.delete(key);
       clearTimeout(waiting.timer);
-      this.tell("");
+      this.tell.answered();
       if (message.hello) waiting.resolve();
       else if (message.error || !buffers?.length) waiting.reject(new Error(message.error || "Nothing came."));
       else waiting.resolve(new Blob([buffers[0]], { type: message.type }));
@@ -131,7 +139,7 @@ class Kernel {
     if (known) return known.promise;
     const waiting = {};
     waiting.promise = new Promise((resolve, reject) => Object.assign(waiting, { resolve, reject }));
-    waiting.timer = setTimeout(() => this.tell(GONE), PATIENCE_MS);
+    waiting.timer = setTimeout(() => this.gone(message), PATIENCE_MS);
     this.waiting.set(key, waiting);
     this.send(message);
     return waiting.promise;
@@ -142,7 +150,12 @@ class Kernel {
     try {
       this.model.send(message, undefined, buffers);
     } catch {
-      this.tell(GONE);
+      this.gone(message);
     }
+  }
+
+  /** Say that nobody answers; who asked for something is led to it. */
+  gone(message) {
+    this.tell(GONE, message.do !== "hello");
   }
 }

@@ -176,6 +176,11 @@ class View(anywidget.AnyWidget):
     def _forget(self) -> None:
         raise NotImplementedError
 
+    @property
+    def _subject(self) -> str:
+        """What it is about, for people: said once and saved, so nothing that changes."""
+        raise NotImplementedError
+
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         words = {"text/plain": repr(self), "text/html": self._words()}
         shown = super()._repr_mimebundle_(**kwargs) if self.comm is not None else None
@@ -187,9 +192,9 @@ class View(anywidget.AnyWidget):
 
     def _words(self) -> str:
         """What is shown where no widget can be: a saved notebook without its kernel."""
-        about = html.escape(without_controls(repr(self)))
+        about = html.escape(without_controls(self._subject))
         how = "This view was closed. Run the cell again to see it." if self.comm is None else _LOST
-        return f"<code>{about}</code> <small>{how}</small>"
+        return f"<b>{about}</b> <small>{how}</small>"
 
 
 def _heard(view: View, content: Any, buffers: list[Any]) -> None:
