@@ -40,7 +40,7 @@ def pictures() -> Callable[[Page], None]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [320, 390, 1280])
 def test_axe_and_width(new_page: Callable[..., Page], pictures, clip: bytes, scheme: str, width: int) -> None:
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce")
     pictures(page)
@@ -58,6 +58,7 @@ def test_axe_and_width(new_page: Callable[..., Page], pictures, clip: bytes, sch
         page.goto(site.page())
         page.get_by_text("Options").click()
         check("the beginning")
+        assert page.locator("header.top").evaluate("header => header.offsetHeight") < 90, "its words are broken"
         page.goto(site.page(VIDEO))
         expect(page.locator("button.card")).to_have_count(1)
         check("a request that runs")
@@ -141,4 +142,51 @@ def test_who_wants_no_movement_gets_none(new_page: Callable[..., Page]) -> None:
         expect(page.locator(".skeleton").first).to_be_visible()
         assert page.evaluate("document.getAnimations().length") == 0
         site.script[0].event.set()
+        page.goto("about:blank")
+
+
+def test_what_is_chosen_is_seen_in_forced_colours(new_page: Callable[..., Page], clip: bytes) -> None:
+    page = new_page(forced_colors="active")
+    waiting = Wait()
+    with Site(progress(), snippet(1, clip), snippet(2, clip), waiting, complete()) as site:
+
+        def colour(what: str, pseudo: str | None = None) -> str:
+            return page.evaluate(
+                "([what, pseudo]) => getComputedStyle(document.querySelector(what), pseudo).backgroundColor",
+                [what, pseudo],
+            )
+
+        page.goto(site.page(VIDEO))
+        expect(page.locator("button.card")).to_have_count(2)
+        assert colour("[role=tab][aria-selected=true]") != colour("[role=tab][aria-selected=false]")
+        assert colour(".card[aria-current]") != colour(".card:not([aria-current])")
+        assert colour(".progress", "::before") != colour(".progress")
+        assert colour(".switch :checked + span") != colour(".switch :not(:checked) + span")
+        page.get_by_label("Address of a video").focus()
+        assert page.locator(".ask").first.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+        waiting.event.set()
+        page.goto("about:blank")
+
+
+def test_without_javascript_it_says_what_is_missing_first(new_page: Callable[..., Page]) -> None:
+    page = new_page(java_script_enabled=False, viewport={"width": 390, "height": 700})
+    with Site() as site:
+        page.goto(site.page())
+        word, heading = (
+            page.locator("noscript p").bounding_box(),
+            page.get_by_role("heading", level=1).bounding_box(),
+        )
+        assert word is not None and heading is not None
+        assert word["y"] < heading["y"]
+
+
+def test_saving_leaves_the_keyboard_where_it_is(page: Page, clip: bytes) -> None:
+    with Site(snippet(1, clip), complete()) as site:
+        page.goto(site.page(VIDEO))
+        every = page.get_by_role("button", name="Save all")
+        every.focus()
+        with page.expect_download():
+            page.keyboard.press("Enter")
+        page.wait_for_function("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        expect(every).to_be_focused()
         page.goto("about:blank")

@@ -45,7 +45,7 @@ export class Tab {
 	#busy(is) {
 		this.results.setAttribute("aria-busy", is);
 		const [go, stop] = this.form.querySelectorAll(".primary, .stop");
-		const focused = [go, stop].includes(document.activeElement);
+		const focused = [go, stop].includes(document.activeElement) || this.results.contains(document.activeElement);
 		go.hidden = is;
 		stop.hidden = !is;
 		if (focused) (is ? stop : go).focus();
