@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from browser.site import Site, snippet
+from browser.test_page_search import png
 from cutaway.protocol import ArticlesBatch
 from sdk.fake_search import article, batch, caption, chunk, done, failed, image, image_error, summary_done
 from sdk.fake_server import Wait, complete, error, progress
@@ -44,16 +45,17 @@ def pictures() -> Callable[[Page], None]:
 def test_axe_and_width(new_page: Callable[..., Page], pictures, clip: bytes, scheme: str, width: int) -> None:
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce")
     pictures(page)
-    waiting = Wait()
+    waiting, searching = Wait(), Wait()
     long = {"title": "Unbreakable" * 20, "description": "d" * 900}
     script = [progress(), snippet(1, clip), waiting, snippet(2, clip, **long), complete()]
     faults = [failed("articles", "f" * 300), failed("summary"), summary_done(), image_error("No."), done()]
-    with Site(*script, answers=[[*ANSWER, summary_done(), done()], faults]) as site:
+    with Site(*script, answers=[[searching, *ANSWER, summary_done(), done()], faults]) as site:
 
         def check(what: str) -> None:
             assert findings(page) == [], what
             overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert overflow <= 0, f"{what} is {overflow} pixels too wide"
+            assert "[object" not in page.locator("body").inner_text()
 
         page.goto(site.page())
         page.get_by_text("Options").click()
@@ -72,8 +74,17 @@ def test_axe_and_width(new_page: Callable[..., Page], pictures, clip: bytes, sch
         check("an error")
         page.get_by_role("tab", name="Search").click()
         check("the beginning of a search")
+        page.locator("input[type=file]").set_input_files([{"name": "a.txt", "mimeType": "text/plain", "buffer": b"a"}])
+        expect(page.get_by_text("a.txt is not a picture")).to_be_visible()
+        check("what is no picture")
+        page.locator("input[type=file]").set_input_files([{"name": "p" * 99, "mimeType": "image/png", "buffer": png()}])
+        expect(page.locator(".picture")).to_be_visible()
+        check("a picture")
         page.get_by_label("Question").fill("x")
         page.keyboard.press("Enter")
+        expect(page.locator("#panel-search .skeleton").first).to_be_visible()
+        check("a search that runs")
+        searching.event.set()
         expect(page.locator("figure img")).to_be_visible()
         expect(page.locator("#panel-search .results")).to_have_attribute("aria-busy", "false")
         check("an answer")
@@ -150,20 +161,26 @@ def test_what_is_chosen_is_seen_in_forced_colours(new_page: Callable[..., Page],
     waiting = Wait()
     with Site(progress(), snippet(1, clip), snippet(2, clip), waiting, complete()) as site:
 
-        def colour(what: str, pseudo: str | None = None) -> str:
+        def style(what: str, name: str, pseudo: str | None = None) -> str:
             return page.evaluate(
-                "([what, pseudo]) => getComputedStyle(document.querySelector(what), pseudo).backgroundColor",
-                [what, pseudo],
+                "([what, name, pseudo]) => getComputedStyle(document.querySelector(what), pseudo)[name]",
+                [what, name, pseudo],
             )
+
+        def edge(what: str) -> str:
+            return style(what, "borderTopWidth")
 
         page.goto(site.page(VIDEO))
         expect(page.locator("button.card")).to_have_count(2)
-        assert colour("[role=tab][aria-selected=true]") != colour("[role=tab][aria-selected=false]")
-        assert colour(".card[aria-current]") != colour(".card:not([aria-current])")
-        assert colour(".progress", "::before") != colour(".progress")
-        assert colour(".switch :checked + span") != colour(".switch :not(:checked) + span")
+        assert edge("[role=tab][aria-selected=true]") != edge("[role=tab][aria-selected=false]")
+        assert edge(".card[aria-current]") != edge(".card:not([aria-current])")
+        assert edge(".switch :checked + span") != edge(".switch :not(:checked) + span")
+        assert style(".progress", "backgroundColor", "::before") != style(".progress", "backgroundColor")
         page.get_by_label("Address of a video").focus()
-        assert page.locator(".ask").first.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+        assert style(".ask", "outlineStyle") == "solid"
+        page.get_by_role("button", name="Stop").focus()
+        page.locator("video").focus()
+        assert style(".frame", "outlineStyle") == "solid"
         waiting.event.set()
         page.goto("about:blank")
 

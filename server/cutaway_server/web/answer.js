@@ -18,7 +18,7 @@ export class Answer {
 		const lines = h("div", { class: "lines" }, skeletons(4));
 		this.summary = part("Summary", this.by, this.prose, lines);
 		this.figures = h("div", { class: "figures" });
-		this.images = part("Images", null, this.figures, skeletons(1, "tall"));
+		this.images = part("Images", null, this.figures, ...skeletons(1, "tall"));
 		this.tally = h("span", { class: "by" });
 		this.grid = h("ul", { class: "grid" });
 		const tiles = h("div", { class: "grid" }, skeletons(3, "tall"));

@@ -92,11 +92,6 @@ export class Player {
 		save(await zip(files), "snippets.zip");
 	}
 
-	/** No more will come. */
-	finish() {
-		this.element.hidden = !this.size;
-	}
-
 	/** Let go of the clips. */
 	close() {
 		this.#chosen = undefined;

@@ -68,8 +68,7 @@ export class Snippets extends Tab {
 			else if (!player.size) told = notice("Stopped.", true);
 		}
 		if (!this.end(running)) return; // another request has the page
-		player.finish();
-		bar.hidden = !player.size;
+		bar.hidden = player.element.hidden = !player.size;
 		const all = button("save", "Save all", () => player.saveAll());
 		bar.replaceChildren(h("b", null, how === "Stopped" ? "Stopped: " : "", player), all);
 		if (told) this.results.prepend(told);
