@@ -227,7 +227,8 @@ def test_a_message_that_is_no_json_ends_the_request_with_words(play: Play, page:
 
 def test_unknown_messages_are_passed_over(play: Play, page: Page, clip: bytes) -> None:
     unknown = json.dumps({"type": "fanfare", "metadata": {}})
-    site = play(unknown, snippet(1, clip), complete(), answers=[[unknown, chunk("Yes."), summary_done(), done()]])
+    stages = (json.dumps({"type": "progress", "stage": each, "fraction": 1}) for each in ("dance", "constructor"))
+    site = play(unknown, *stages, snippet(1, clip), complete(), answers=[[unknown, chunk("Yes."), summary_done(), done()]])
     page.goto(site.page(VIDEO))
     expect(page.get_by_role("button", name="Save all")).to_be_visible()
     page.goto(site.page("search?q=x"))

@@ -4,6 +4,7 @@ import { Player } from "./player.js";
 import { Tab } from "./tab.js";
 
 const STAGES = {
+	__proto__: null,
 	resolve: ["Looking at the video", 0.1],
 	analyse: ["Finding the moments", 0.4],
 	cut: ["Cutting", 0.5],
