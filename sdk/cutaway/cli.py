@@ -229,7 +229,7 @@ def _client(server: str | None, display: Display, **settings: Any) -> Iterator[C
     with contextlib.ExitStack() as stack:
         if server is None:
             display.stage("starting a server")
-            client = Client(stack.enter_context(embedded(feed_minutes=0, **settings)))
+            client = Client(stack.enter_context(embedded(feed_minutes=0, clip_space=0, **settings)))
         else:
             client = Client(server)
         display.stage("asking the server")

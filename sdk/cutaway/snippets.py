@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from . import protocol
 from .cell import current_cell, described, shows_widgets
+from .download import SERVER_PATH, http_url
 from .errors import CutawayError, ServerError
 from .streams import AsyncStream, Cursor, Stream, everything
 from .values import Progress, Snippet
@@ -24,8 +25,8 @@ _QUEUE_MESSAGES = 8
 """A default request fits: a consumer that pauses (a notebook) does not keep pings from being answered."""
 
 
-def read_message(message: protocol.VideoMessage) -> Snippet | Progress | None:
-    """The value that a message stands for; None for the end.
+def read_message(message: protocol.VideoMessage, address: str = "") -> Snippet | Progress | None:
+    """The value that a message of the server at an address stands for; None for the end.
 
     Raises
     ------
@@ -44,6 +45,7 @@ def read_message(message: protocol.VideoMessage) -> Snippet | Progress | None:
                 end=about.end,
                 poster=about.poster,
                 by=about.by,
+                url=_url(address, about.video_path),
             )
         case protocol.Progress(stage=stage, fraction=fraction):
             return Progress(stage, fraction)
@@ -51,6 +53,12 @@ def read_message(message: protocol.VideoMessage) -> Snippet | Progress | None:
             raise ServerError(text, metadata.src_video_url)
         case protocol.SnippetComplete():
             return None
+
+
+def _url(address: str, path: str | None) -> str | None:
+    """Where a clip is, if it is on the server and its address is no secret, which would be shown and saved."""
+    known = address and path and SERVER_PATH.fullmatch(path) and "@" not in address
+    return http_url(address, path) if known and path else None
 
 
 class AsyncSnippetStream(AsyncStream[protocol.VideoMessage]):
@@ -102,7 +110,7 @@ class AsyncSnippetStream(AsyncStream[protocol.VideoMessage]):
 
     async def _next_value(self) -> Snippet | Progress | None:
         message = await self._step()
-        return None if message is None else read_message(message)
+        return None if message is None else read_message(message, self._address)
 
     def __aiter__(self) -> AsyncSnippetStream:
         return self

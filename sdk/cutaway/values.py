@@ -53,6 +53,9 @@ class Snippet:
         A small JPEG.
     by : str or None
         Who found the moment and wrote its words: ``"gemini"`` or ``"local"``.
+    url : str or None
+        Where players can have the same MP4 from the server, for as long as it keeps it; None if it does not, or if its
+        address has a password in it.
     """
 
     title: str
@@ -63,6 +66,7 @@ class Snippet:
     end: float | None = None
     poster: bytes | None = field(default=None, repr=False)
     by: str | None = None
+    url: str | None = None
 
     @property
     def duration(self) -> float | None:

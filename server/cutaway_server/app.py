@@ -15,11 +15,13 @@ from tornado.web import Application
 from cutaway.protocol import SEARCH_PATH, VIDEO_PATH
 from cutaway_server import logs
 from cutaway_server.pages.base import NotFound
+from cutaway_server.pages.clips import ClipFile
 from cutaway_server.pages.generated import Generated
 from cutaway_server.pages.status import Health, Protocol
 from cutaway_server.pages.web import WEB_PATH, Web
 from cutaway_server.search.generated import GENERATED_PATH, GeneratedImages
 from cutaway_server.settings import Settings
+from cutaway_server.snippets.clips import CLIP_PATH, Clips
 from cutaway_server.sockets.framing import MOST_LARGE
 from cutaway_server.sockets.search import Search, SearchAnswers
 from cutaway_server.sockets.spool import Spool
@@ -30,6 +32,7 @@ ROUTES = [
     (VIDEO_PATH, VideoSnippets),
     (SEARCH_PATH, Search),
     (GENERATED_PATH, Generated),
+    (CLIP_PATH, ClipFile),
     ("/health", Health),
     ("/protocol.json", Protocol),
     (WEB_PATH, Web),
@@ -51,6 +54,7 @@ class Services:
     """What serves the requests; without `search`, searches are told that it is off."""
 
     video: VideoService
+    clips: Clips | None = None
     search: SearchAnswers | None = None
     images: GeneratedImages | None = None
 
@@ -63,6 +67,7 @@ def make_app(settings: Settings, services: Services) -> Application:
         log_function=logs.log_request,
         cutaway=settings,
         video_service=services.video,
+        clips=services.clips,
         video_turns=Turns(settings.max_streams, settings.max_waiting),
         search_service=services.search,
         search_turns=Turns(settings.max_searches, _MOST_SEARCHES_WAITING, "searches"),

@@ -58,6 +58,7 @@ async def local_service(settings: Settings) -> AsyncIterator[Services]:
     from cutaway_server.fetch.guard import Policy
     from cutaway_server.gemini.client import open_gemini
     from cutaway_server.search.local import local_search
+    from cutaway_server.snippets.clips import Clips
     from cutaway_server.snippets.pipeline import PRELOAD, SnippetService
     from cutaway_server.work.limits import Limits
     from cutaway_server.work.pool import Workers
@@ -70,14 +71,18 @@ async def local_service(settings: Settings) -> AsyncIterator[Services]:
         file_bytes=max(1 << 30, settings.max_download + (1 << 20)),
     )
     workers = Workers(settings.workers, preload=PRELOAD, bounds=bounds, log_level=settings.log_level)
+    assert settings.work_dir is not None, "serve() has made one"
+    clips = Clips(settings.work_dir / "clips", seconds=60 * settings.clip_minutes, space_bytes=settings.clip_space)
     await door.start()
     try:
         await workers.start()
         async with open_gemini(settings) as gemini, local_search(settings, door, gemini) as found:
             search, images = found or (None, None)
-            yield Services(video=SnippetService(workers, door, settings, gemini), search=search, images=images)
+            video = SnippetService(workers, door, settings, clips, gemini)
+            yield Services(video=video, clips=clips, search=search, images=images)
     finally:
         await workers.close()
+        clips.close()
         await door.stop()
 
 

@@ -140,6 +140,10 @@ class _Flags(BaseSettings):
     feed_minutes: float = Field(
         30, ge=0, allow_inf_nan=False, description="time between looks at a feed, at least 1; 0: only when told to"
     )
+    clip_minutes: float = Field(60, gt=0, allow_inf_nan=False, description="how long clips are kept for players")
+    clip_space: ByteSize = Field(
+        ByteSize(512 * _MIB), ge=0, description="space for clips that are kept, in the work folder; 0 keeps none"
+    )
     image_hours: float = Field(24, gt=0, allow_inf_nan=False, description="how long generated images are kept")
     image_space: ByteSize = Field(ByteSize(512 * _MIB), ge=_MIB, description="space for generated images")
     gemini_base_url: str = Field(

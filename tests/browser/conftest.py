@@ -92,6 +92,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Itera
 
 
 @pytest.fixture(scope="package")
+def forgetful(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Watched]:
+    """The real server, when it keeps no clips."""
+    with running(tmp_path_factory.mktemp("forgetful"), "--clip-space", "0") as watched:
+        yield watched
+
+
+@pytest.fixture(scope="package")
 def library(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Watched]:
     """The real server with its sample articles, to search in."""
     with running(tmp_path_factory.mktemp("library"), "--search-workers", "1", workers=1) as watched:

@@ -55,9 +55,10 @@ def finished(page: Page) -> None:
     expect(page.get_by_role("button", name="Save all")).to_be_visible()
 
 
-def test_snippets_come_in_and_play(page: Page, server: Watched, video: str) -> None:
+def test_snippets_come_in_and_play(page: Page, forgetful: Watched, sample: Path) -> None:
+    server = forgetful
     page.add_init_script(COUNT_OBJECT_URLS)
-    ask(page, server, video)
+    ask(page, server, server.origin.serve("sample.mp4", sample))
     expect(page.get_by_role("progressbar")).to_be_visible()
     cards = page.locator("button.card")
     expect(cards.first).to_be_visible()

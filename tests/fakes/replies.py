@@ -79,12 +79,27 @@ class Failure:
 Step: TypeAlias = "str | Callable[[], str] | Chunk | bytes | Pause | Gate | Mark | Failure"
 
 
+_ABOUT: Chunk = {
+    "usageMetadata": {
+        "promptTokenCount": 277,
+        "candidatesTokenCount": 37,
+        "totalTokenCount": 884,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 19}, {"modality": "IMAGE", "tokenCount": 258}],
+        "thoughtsTokenCount": 570,
+        "serviceTier": "standard",
+    },
+    "modelVersion": "fake",
+    "responseId": "JAkEaq3kBvGXz7IPmbWEuQE",
+}
+"""What the service says with every chunk; as much of it as in recorded answers."""
+
+
 def chunk(*parts: Chunk, finish: str | None = None, **candidate: Any) -> Chunk:
     """A chunk with these parts in candidate 0."""
     first: Chunk = {"content": {"parts": list(parts), "role": "model"}, "index": 0, **candidate}
     if finish:
         first["finishReason"] = finish
-    return {"candidates": [first], "usageMetadata": {"promptTokenCount": 9}, "modelVersion": "fake"}
+    return {"candidates": [first], **_ABOUT}
 
 
 def text(words: str, finish: str | None = None) -> Chunk:
@@ -139,7 +154,7 @@ def blocked(reason: str = "SAFETY") -> Chunk:
 
 def no_candidates() -> Chunk:
     """A chunk in which nothing is answered."""
-    return {"usageMetadata": {"promptTokenCount": 9}, "modelVersion": "fake"}
+    return dict(_ABOUT)
 
 
 def failure(code: int, status: str, message: str, *details: Chunk) -> Failure:

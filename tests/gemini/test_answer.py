@@ -173,12 +173,15 @@ async def test_texts_and_images_keep_their_order(fake: FakeGemini, opened: Open)
 
 
 @pytest.mark.gen_test
-async def test_what_was_found_on_the_web_comes_last_and_once(fake: FakeGemini, opened: Open) -> None:
-    a, b = ("https://a.example/", "A\nline"), ("http://b.example/x", "B")
-    fake.queue("It is so.", grounding([a]), grounding([a, b, ("javascript:alert(1)", "C")], "<p>chip</p>"), finish())
+async def test_what_was_found_on_the_web_is_told_with_the_text_and_again_when_it_is_more(
+    fake: FakeGemini, opened: Open
+) -> None:
+    a, b, told = ("https://a.example/", "A\nline"), ("http://b.example/x", "B"), ("https://a.example/", "A line")
+    both = grounding([a, b, ("javascript:alert(1)", "C")], "<p>chip</p>")
+    fake.queue(grounding([a]), "It is so.", grounding([a]), both, both, finish())
     async with opened() as gemini:
         found = await pieces_of(gemini)
-    assert found == [Text("It is so."), Grounding((("https://a.example/", "A line"), b), "<p>chip</p>")]
+    assert found == [Text("It is so."), Grounding((told,), "<div>Search</div>"), Grounding((told, b), "<p>chip</p>")]
 
 
 @pytest.mark.gen_test

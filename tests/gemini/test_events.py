@@ -71,14 +71,32 @@ def test_any_stream_cut_anywhere(lines: list[tuple[str, str]], ended: bool, data
     assert kept == [line for line in re.split(rb"\r\n|\n|\r", raw) if line and not line.startswith(others)]
 
 
+_UNREAD = ("usageMetadata", "modelVersion", "responseId")
+
+
 @given(st.lists(st.text(max_size=30), max_size=5), st.sampled_from([b"\r\n", b"\n"]), st.integers(1, 50))
-def test_googles_own_streams_pass_as_they_are(words: list[str], end: bytes, size: int) -> None:
-    raw = b"".join(b"data: " + json.dumps(text(each)).encode() + 2 * end for each in words)
+def test_an_event_leaves_as_soon_as_it_is_whole(words: list[str], end: bytes, size: int) -> None:
     events, out = Events(), b""
-    for stop in range(size, len(raw) + size, size):
-        out += events.pass_(raw[stop - size : stop])
-        assert 0 <= len(raw[:stop]) - len(out) <= len("data: "), "nothing is held up"
-    assert out + events.rest() == raw
+    for count, each in enumerate(words, 1):
+        raw = b"data: " + json.dumps(text(each)).encode() + 2 * end
+        for start in range(0, len(raw), size):
+            out += events.pass_(raw[start : start + size])
+        assert len(googles(out)) == count
+    assert events.rest() == b""
+    assert [json.loads(each) for each in googles(out)] == [{"candidates": text(each)["candidates"]} for each in words]
+
+
+@given(st.dictionaries(st.sampled_from(_UNREAD) | st.text(), st.recursive(st.none() | st.text(), st.lists)))
+def test_of_an_event_nothing_is_lost_that_is_read(event: dict[str, object]) -> None:
+    (out,) = googles(through([b"data: " + json.dumps(event).encode() + b"\n\n"]))
+    assert json.loads(out) == {name: value for name, value in event.items() if name not in _UNREAD}
+
+
+@pytest.mark.parametrize(
+    "event", [b"[DONE]", b"[1]", b'{"usageMetadata": NaN}', b'{"a": ' + b"[" * 100_000, b'{"\xff": 1}']
+)
+def test_what_is_no_object_passes_as_it_is(event: bytes) -> None:
+    assert googles(through([b"data: " + event + b"\n\n"])) == [event]
 
 
 def gateway(words: str, number: int) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 import cutaway
 from cutaway import AsyncClient, Progress, connection, protocol
@@ -55,6 +56,26 @@ def test_snippets_come_one_by_one_with_all_that_is_known() -> None:
     assert (first.src_video_url, first.by) == (URL, "local")
     assert first.poster is not None
     assert first.description == "What happens in moment 1"
+
+
+@pytest.mark.parametrize(
+    ("user", "path", "known"),
+    [
+        ("", "/clips/un-guessable.mp4", True),
+        ("", None, False),
+        ("me:secret@", "/clips/un-guessable.mp4", False),
+        ("", "//evil.example/x", False),
+        ("", "@evil.example/x", False),
+        ("", "https://evil.example/x", False),
+    ],
+)
+def test_where_a_clip_is_kept_is_told_if_it_is_on_the_server(user: str, path: str | None, known: bool) -> None:
+    data = snippet(1).data
+    metadata = structs.replace(data.metadata, video_path=path)
+    message = protocol.Snippet(data=structs.replace(data, metadata=metadata))
+    with FakeServer(message, complete()) as server, cutaway.Client(f"ws://{user}127.0.0.1:{server.port}") as client:
+        (first,) = client.snippets(URL).result()
+        assert first.url == (f"http://127.0.0.1:{server.port}{path}" if known else None)
 
 
 def test_wishes_reach_the_server() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 import time
@@ -271,3 +272,18 @@ async def test_what_an_answer_rests_on_stays_when_it_breaks_off(serve: Serve, fa
     assert answer.done == {"type": "summary_done", "by": "gemini", "search_entry_point": ENTRY}
     assert [each["agent"] for each in answer.of("error")] == ["summary"]
     assert answer.items[-1]["title"] == "A page"
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_must_be_shown_with_an_answer_stays_when_it_is_cut_off(serve: Serve, fake: FakeGemini) -> None:
+    fake.queue("Jets are", grounding([], ENTRY), " cold", STALL, model=SUMMARY)
+    fake.queue(picture(drawn("PNG")), model=IMAGES)
+    server = await serve(search=True)
+    client = await server.begin(text="jet")
+    said = ""
+    while said != "Jets are cold":
+        message = json.loads(str(await client.read_message()))
+        said += message["text"] if message["type"] == "summary_chunk" else ""
+    for handler in list(server.app.settings["live_sockets"]):
+        handler.stop()
+    assert (await rest(client)).done == {"type": "summary_done", "by": "gemini", "search_entry_point": ENTRY}

@@ -62,6 +62,13 @@ async def test_whoever_is_ahead_waits() -> None:
         put = 0
 
 
+def check(got: list[SearchMessage], put: list[str | int]) -> None:
+    """The whole summary, and all that the other agent said, each in its order."""
+    texts = "".join(each.text for each in got if isinstance(each, SummaryChunk))
+    assert texts == "".join(each for each in put if isinstance(each, str))
+    assert [each.text for each in got if isinstance(each, ImageText)] == [str(n) for n in put if isinstance(n, int)]
+
+
 @given(st.lists(st.one_of(st.none(), st.text(max_size=40), st.integers(0, 9)), max_size=60))
 def test_nothing_is_lost_doubled_or_out_of_order(steps: list[str | int | None]) -> None:
     """None takes, a text is a piece, a number a message of another agent."""
@@ -79,9 +86,54 @@ def test_nothing_is_lost_doubled_or_out_of_order(steps: list[str | int | None]) 
         outbox.end()
         while more := await taken(outbox):
             got += more
-        texts = "".join(each.text for each in got if isinstance(each, SummaryChunk))
-        assert texts == "".join(each for each in steps if isinstance(each, str))
-        numbers = [each.text for each in got if isinstance(each, ImageText)]
-        assert numbers == [str(each) for each in steps if isinstance(each, int)]
+        check(got, [each for each in steps if each is not None])
 
     asyncio.run(run())
+
+
+@given(st.lists(st.tuples(st.one_of(st.text(max_size=20), st.integers(0, 9)), st.booleans(), st.integers(0, 3))))
+def test_what_leaves_at_once_overtakes_nothing(steps: list[tuple[str | int, bool, int]]) -> None:
+    """A text is a piece, a number a message of another agent; whether the way is free, and turns until the next."""
+
+    async def run() -> None:
+        sent: list[SearchMessage] = []
+        ways = iter([free for step, free, _ in steps if isinstance(step, str)])
+
+        def send_at_once(frame: bytes) -> bool:
+            free = next(ways)
+            sent.extend([decode_search(frame)] * free)
+            return free
+
+        async def send() -> None:
+            while messages := await taken(outbox):
+                await asyncio.sleep(0)
+                sent.extend(messages)
+
+        outbox = Outbox(send_at_once)
+        sending = asyncio.create_task(send())
+        for step, _, turns in steps:
+            await outbox.put(SummaryChunk(text=step) if isinstance(step, str) else ImageText(text=str(step)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        outbox.end()
+        await sending
+        check(sent, [step for step, *_ in steps])
+
+    asyncio.run(run())
+
+
+@pytest.mark.gen_test
+async def test_a_piece_leaves_at_once_when_nothing_is_in_its_way() -> None:
+    sent: list[bytes] = []
+    outbox = Outbox(lambda frame: not sent.append(frame))
+    await outbox.put(SummaryChunk(text="Nobody "))
+    assert sent == []
+    assert await taken(outbox) == [SummaryChunk(text="Nobody ")]
+    waiting = asyncio.create_task(taken(outbox))
+    await asyncio.sleep(0)
+    await outbox.put(SummaryChunk(text="waits "))
+    assert [decode_search(each) for each in sent] == [SummaryChunk(text="waits ")]
+    await outbox.put(ImageText(text="a card"))
+    await outbox.put(SummaryChunk(text="here."))
+    assert await waiting == [ImageText(text="a card"), SummaryChunk(text="here.")]
+    assert len(sent) == 1

@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ from urllib.parse import urlencode
 import pytest
 from fake_search import Agents, read_answer
 from fake_service import FakeService
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 from tornado.web import Application
@@ -22,8 +23,10 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from cutaway.protocol import SEARCH_PATH, VIDEO_PATH, VideoMessage, decode_video
 from cutaway_server.app import Services, make_app, make_http_server
+from cutaway_server.search.generated import GeneratedImages
 from cutaway_server.search.service import SearchService
 from cutaway_server.settings import Settings
+from cutaway_server.snippets.clips import Clips
 from cutaway_server.sockets.base import Socket
 from cutaway_server.work.pool import Workers
 
@@ -154,5 +157,36 @@ def serve_search(io_loop: IOLoop, work_dir: Path) -> Iterator[Callable[..., Sear
                 handler.cut()
             await server.close_all_connections()
             await pool.close()
+
+    io_loop.run_sync(stop)
+
+
+@pytest.fixture
+def serve(io_loop: IOLoop) -> Iterator[Callable[..., Callable[..., Any]]]:
+    """Start a server of files: ``serve(images, clips=clips, **settings)`` is a function that gets a path."""
+    servers: list[Any] = []
+
+    def start(
+        images: GeneratedImages | None = None, *, clips: Clips | None = None, **settings: Any
+    ) -> Callable[..., Any]:
+        services = Services(video=FakeService(), images=images, clips=clips)
+        app = make_app(Settings(_env_file=None, **settings), services)
+        server = make_http_server(app)
+        (sock,) = bind_sockets(0, "127.0.0.1")
+        server.add_sockets([sock])
+        servers.append(server)
+        port = sock.getsockname()[1]
+
+        async def get(path: str, *, address: str, **options: Any) -> HTTPResponse:
+            return await AsyncHTTPClient().fetch(f"{address}{path}", raise_error=False, **options)
+
+        return partial(get, address=f"http://127.0.0.1:{port}")
+
+    yield start
+
+    async def stop() -> None:
+        for server in servers:
+            server.stop()
+            await server.close_all_connections()
 
     io_loop.run_sync(stop)

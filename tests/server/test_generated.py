@@ -13,16 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from fake_service import FakeService
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.ioloop import IOLoop
-from tornado.netutil import bind_sockets
 
-from cutaway_server.app import Services, make_app, make_http_server
 from cutaway_server.errors import Fault
 from cutaway_server.search import generated
 from cutaway_server.search.generated import GeneratedImages, TooLarge
-from cutaway_server.settings import Settings
 
 PATH = re.compile(r"/generated/[A-Za-z0-9_-]{22}/image_\d\.png")
 
@@ -41,33 +36,6 @@ def images(io_loop: IOLoop, work_dir: Path) -> Iterator[Callable[..., GeneratedI
     folder = work_dir / "generated"
     if folder.exists():
         folder.rmdir()  # there is nothing in it
-
-
-@pytest.fixture
-def serve(io_loop: IOLoop) -> Iterator[Callable[..., Callable[..., Any]]]:
-    servers: list[Any] = []
-
-    def start(images: GeneratedImages | None, **settings: Any) -> Callable[..., Any]:
-        app = make_app(Settings(_env_file=None, **settings), Services(video=FakeService(), images=images))
-        server = make_http_server(app)
-        (sock,) = bind_sockets(0, "127.0.0.1")
-        server.add_sockets([sock])
-        servers.append(server)
-        port = sock.getsockname()[1]
-
-        async def get(path: str, *, address: str, **options: Any) -> HTTPResponse:
-            return await AsyncHTTPClient().fetch(f"{address}{path}", raise_error=False, **options)
-
-        return partial(get, address=f"http://127.0.0.1:{port}")
-
-    yield start
-
-    async def stop() -> None:
-        for server in servers:
-            server.stop()
-            await server.close_all_connections()
-
-    io_loop.run_sync(stop)
 
 
 def files(folder: Path) -> list[str]:

@@ -103,8 +103,11 @@ class Watched:
             return self.asked[key]
         served = f"video-{len(self.origin.requests)}"
         url = video if isinstance(video, str | None) else self.origin.serve(served, video)
+        before = self.clips()
         answer = asyncio.run(self.read_all(url, parameters))
         self.settle()
+        told = {Path(m.video_path).name for m in answer.metadata if m.video_path}
+        assert self.clips() - before == told, "a clip is kept that nobody was told of, or one is not"
         if key is not None:
             self.asked[key] = answer
         return answer
@@ -130,10 +133,15 @@ class Watched:
         assert "inside the server" not in answer.error, self.server.errors.read_text()[-4000:]
         return answer
 
+    def clips(self) -> set[str]:
+        """The files of clips that are kept."""
+        folder = self.work_dir / "clips"
+        return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
     def left(self) -> list[str]:
-        """What is still there of a request."""
+        """What is still there of a request, but the clips that it has delivered."""
         # The lock says that the folder belongs to a living server.
-        found = [f"file {path.name}" for path in self.work_dir.iterdir() if path.name != "lock"]
+        found = [f"file {path.name}" for path in self.work_dir.iterdir() if path.name not in ("lock", "clips")]
         if self.origin.open_connections:
             found.append(f"{self.origin.open_connections} upstream connections {self.origin.busy}")
         for worker in self.worker_pids():
@@ -177,7 +185,7 @@ def running(
     errors = folder / "stderr"
     command_line = [*launcher, sys.executable, "-m", "cutaway_server", "--port", "0", "--work-dir", str(work_dir)]
     # Watched closely: every worker is one for videos.
-    command_line += ["--workers", str(workers), "--search-workers", "0", *arguments]
+    command_line += ["--workers", str(workers), "--search-workers", "0", "--clip-space", "128MiB", *arguments]
     with errors.open("w") as stderr, Origin() as origin:
         allowed = ("--allow-address", f"127.0.0.1:{origin.port}") if strict else ("--allow-network", network)
         command_line += allowed

@@ -17,7 +17,6 @@ from typing import Any
 import traitlets
 
 from cutaway import protocol
-from cutaway.download import SERVER_PATH, http_url
 from cutaway.filenames import without_controls
 from cutaway.loop import background
 from cutaway.snippets import AsyncSnippetStream, SnippetStream, read_message
@@ -143,10 +142,9 @@ class SnippetGallery(View):
     async def _follow(self, stream: AsyncSnippetStream, place: Cursor[protocol.VideoMessage]) -> None:
         try:
             while (message := await stream._next(place)) is not None:
-                match value := read_message(message):
+                match value := read_message(message, stream._address):
                     case Snippet():
-                        assert isinstance(message, protocol.Snippet)
-                        self._add(value, message.data.metadata.video_path, stream._address)
+                        self._add(value)
                     case None:
                         self._end("done")
                     case _:
@@ -165,11 +163,10 @@ class SnippetGallery(View):
         if stage != known["stage"] or abs(fraction - known["fraction"]) >= _STEP:
             self._say(stage=stage, fraction=round(fraction, 3))
 
-    def _add(self, snippet: Snippet, path: str | None, address: str) -> None:
+    def _add(self, snippet: Snippet) -> None:
         card = card_of(snippet)
-        # An address with a password in it would be saved with the notebook.
-        if path is not None and SERVER_PATH.fullmatch(path) and "@" not in address:
-            card["url"] = http_url(address, path)
+        if snippet.url is not None:
+            card["url"] = snippet.url
         if self._embed:
             card["video"] = base64.b64encode(snippet.video).decode()
         self._snippets.append(snippet)

@@ -85,7 +85,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """What the model found on the web: pairs of URL and title, and the piece of HTML that has to be shown with them."""
+    """What the model has found on the web so far: pairs of URL and title, and the piece of HTML that has to be
+    shown with what was said.
+    """
 
     pages: tuple[tuple[str, str], ...]
     search_entry_point: str

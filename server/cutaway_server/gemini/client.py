@@ -13,7 +13,7 @@ import logging
 import random
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from cutaway_server.gemini.ask import Answer, Ask, Linked
@@ -204,20 +204,16 @@ class Gemini:
         reply = Reply(ask)
         patience: float | None = None  # the first chunk has the time that the budget leaves
         idle = 0  # chunks with nothing in them since the model was done, which some say with every chunk
-        try:
-            async with self._wire.chunks(ask) as chunks:
-                while (chunk := await self._next(chunks, ask.model, reply, patience)) is not None:
-                    idle += reply.finished
-                    for piece in _told_each(ask.model, reply.read(chunk)):
+        async with self._wire.chunks(ask) as chunks:
+            while (chunk := await self._next(chunks, ask.model, reply, patience)) is not None:
+                idle += reply.finished
+                with _telling(ask.model):
+                    for piece in reply.read(chunk):
                         await deliver(piece)
                         idle = 0
-                    patience = _AFTER_FINISH_SECONDS * 0.5**idle if reply.finished else self._gap_seconds
-            for piece in _told_each(ask.model, reply.end()):
-                await deliver(piece)
-        except ModelFault:
-            for piece in reply.found():
-                await deliver(piece)
-            raise
+                patience = _AFTER_FINISH_SECONDS * 0.5**idle if reply.finished else self._gap_seconds
+        with _telling(ask.model):
+            reply.end()
 
     async def _next(
         self, chunks: AsyncIterator[GenerateContentResponse], model: str, reply: Reply, patience: float | None
@@ -241,10 +237,11 @@ class Gemini:
             _log.info("an uploaded file was not deleted: %s", describe(error))
 
 
-def _told_each(model: str, pieces: Iterator[Answer]) -> Iterator[Answer]:
-    """The same, with a fault told in the log."""
+@contextmanager
+def _telling(model: str) -> Iterator[None]:
+    """Tell of a fault in the log."""
     try:
-        yield from pieces
+        yield
     except ModelFault as fault:
         raise _told(model, fault) from None
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from cutaway_server.gemini.ask import Answer, Picture, Text
+from cutaway_server.gemini.ask import Answer, Grounding, Picture, Text
 
 MOST_WAITING = 1 << 16
-"""Characters of text or bytes of images that may wait before the stream does; one piece more than that may be there."""
+"""Characters of text and HTML or bytes of images that may wait before the stream does; one piece more may be there."""
 
 
 class Line:
@@ -59,6 +59,10 @@ class Line:
 
 
 def _size(piece: Answer) -> int:
-    if isinstance(piece, Text):
-        return len(piece.text)
-    return len(piece.data) if isinstance(piece, Picture) else 0
+    match piece:
+        case Text(text):
+            return len(text)
+        case Picture(data):
+            return len(data)
+        case Grounding(_, entry_point):
+            return len(entry_point)

@@ -50,6 +50,7 @@ class Reply:
         self._given = False
         self._pages: dict[str, str] = {}
         self._entry_point = ""
+        self._told = Grounding((), "")
 
     def read(self, chunk: types.GenerateContentResponse) -> Iterator[Answer]:
         """Yield the pieces of a chunk.
@@ -69,6 +70,10 @@ class Reply:
             yield from self._piece(part)
         if candidate.grounding_metadata is not None:
             self._ground(candidate.grounding_metadata)
+        known = Grounding(tuple(self._pages.items()), self._entry_point)
+        if self._given and known != self._told:
+            self._told = known
+            yield known
         if candidate.finish_reason is not None:
             reason = str(candidate.finish_reason.value)
             if reason == "STOP":
@@ -76,8 +81,8 @@ class Reply:
             elif reason != "FINISH_REASON_UNSPECIFIED":
                 raise bad_finish(reason)
 
-    def end(self) -> Iterator[Answer]:
-        """Yield what is only known at the end.
+    def end(self) -> None:
+        """Tell whether the answer was whole.
 
         Raises
         ------
@@ -88,12 +93,6 @@ class Reply:
             raise Unfinished
         if not self._given:
             raise NoAnswer
-        yield from self.found()
-
-    def found(self) -> Iterator[Answer]:
-        """Yield what is known of the web pages behind what was given."""
-        if self._given and (self._pages or self._entry_point):
-            yield Grounding(tuple(self._pages.items()), self._entry_point)
 
     def _piece(self, part: types.Part) -> Iterator[Answer]:
         if part.thought:

@@ -62,6 +62,13 @@ class Guarded(RequestHandler):
         if origin in self.cutaway.allow_origin:
             self.set_header("Access-Control-Allow-Origin", self.request.headers["Origin"])
 
+    def keep_for_who_knows_the_path(self, seconds: float) -> None:
+        """Let browsers keep what never changes, and whose path is a secret of who asked for it."""
+        self.set_header("Cache-Control", f"private, max-age={int(seconds)}, immutable")  # in nobody else's cache
+        # Pages of other origins may show it, as a notebook does: they must know its name.
+        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+        self.let_allowed_origins_read()
+
     def write_json(self, value: object) -> None:
         """Finish with `value` as JSON."""
         self.set_header("Content-Type", "application/json")

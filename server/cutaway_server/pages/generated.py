@@ -36,11 +36,7 @@ class Generated(Guarded):
             raise HTTPError(404)
         self._etag = kept.etag
         self.set_header("Content-Type", kept.mime_type)
-        # Nobody else's cache: the path is a secret of who searched. It never changes.
-        self.set_header("Cache-Control", f"private, max-age={int(kept.seconds)}, immutable")
-        # Pages of other origins may show it, as a notebook does: they must know its name.
-        self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
-        self.let_allowed_origins_read()
+        self.keep_for_who_knows_the_path(kept.seconds)
         self.finish(kept.data)
 
     head = get

@@ -60,8 +60,8 @@ class Findings:
         self._tell()
 
     def lead(self, pages: Iterable[tuple[str, str]]) -> None:
-        """Web pages that the summary rests on: pairs of URL and title."""
-        self._leads += pages
+        """All the web pages that the summary is known to rest on: pairs of URL and title."""
+        self._leads = list(pages)
 
     def summed_up(self) -> None:
         """The summary is written, or will never be: no more leads."""

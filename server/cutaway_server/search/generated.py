@@ -7,20 +7,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import secrets
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from cutaway_server.errors import Fault
+from cutaway_server.shelf import UNGUESSABLE, Item, Shelf, new_token
 
-GENERATED_PATH = r"/generated/(?P<token>[A-Za-z0-9_-]{22})/(?P<name>image_\d\.[a-z]{3,4})"
+GENERATED_PATH = rf"/generated/(?P<token>{UNGUESSABLE})/(?P<name>image_\d\.[a-z]{{3,4}})"
 MOST_SETS = 2048
 """Searches whose images are remembered: what was only promised takes no space, but memory, about 1 kB each."""
-_TOKEN_BYTES = 16
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 Make: TypeAlias = Callable[[int], Awaitable[bytes]]
@@ -57,13 +54,11 @@ class _Image:
 
 
 @dataclass(slots=True)
-class _Set:
+class _Set(Item):
     """The images of one search. Thousands of sets are remembered of which nobody ever asks for an image: as little as
     can be, or the garbage collector stops the loop for 40 ms.
     """
 
-    token: str
-    until: float
     count: int
     mime_type: str
     make: Make | None = None
@@ -92,11 +87,7 @@ class GeneratedImages:
 
     def __init__(self, folder: Path, *, seconds: float, space_bytes: int) -> None:
         self._folder = folder
-        self._seconds = seconds
-        self._space_bytes = space_bytes
-        self._sets: OrderedDict[str, _Set] = OrderedDict()  # the oldest first
-        self._size_bytes = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._sets = Shelf[_Set](_drop, seconds=seconds, space_bytes=space_bytes, most=MOST_SETS)
 
     async def keep(self, images: Sequence[bytes], mime_type: str) -> list[str]:
         """Keep images and return their URL paths.
@@ -108,7 +99,7 @@ class GeneratedImages:
         NoRoom
             The disk is full.
         """
-        if sum(map(len, images)) > self._space_bytes:
+        if sum(map(len, images)) > self._sets.space_bytes:
             raise TooLarge("The generated images are larger than the space for all of them.")
         new = self._new_set(len(images), mime_type)
         for name, data in zip(new.names, images, strict=True):
@@ -129,7 +120,6 @@ class GeneratedImages:
         Exception
             Whatever making it raised; the next fetch tries again.
         """
-        self._forget()
         found = self._sets.get(token)
         if found is None or name not in found.names:
             return None
@@ -141,19 +131,16 @@ class GeneratedImages:
                 return None
         else:
             data = await self._made(found, image, found.names.index(name))
-        return Kept(data, found.mime_type, image.etag, max(0.0, found.until - time.monotonic()))
+        return Kept(data, found.mime_type, image.etag, found.seconds)
 
     async def close(self) -> None:
         """Stop what is being made and forget everything."""
-        made = [image for each in self._sets.values() for image in (each.images or {}).values()]
+        made = [image for each in self._sets for image in (each.images or {}).values()]
         tasks = [image.task for image in made if image.task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        while self._sets:
-            self._drop()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._sets.close()
 
     async def _made(self, of: _Set, image: _Image, number: int) -> bytes:
         """Have an image made, or wait with others until it is."""
@@ -188,10 +175,7 @@ class GeneratedImages:
             raise NoRoom("The server has no room left for generated images: try again later.") from None
         image.etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
         image.size_bytes = len(data)
-        if of.token in self._sets:
-            self._size_bytes += len(data)
-            self._forget()
-        else:  # forgotten while it was made
+        if not self._sets.grow(of, len(data)):  # forgotten while it was made
             image.path.unlink(missing_ok=True)
 
     def _image(self, of: _Set, name: str) -> _Image:
@@ -199,29 +183,11 @@ class GeneratedImages:
         return of.images.setdefault(name, _Image(self._folder / f"{of.token}_{name}"))
 
     def _new_set(self, count: int, mime_type: str, make: Make | None = None) -> _Set:
-        until = time.monotonic() + self._seconds
-        new = _Set(secrets.token_urlsafe(_TOKEN_BYTES), until, count, mime_type, make)
-        self._sets[new.token] = new
-        self._forget()
+        new = _Set(count, mime_type, make, token=new_token())
+        self._sets.add(new)
         return new
 
-    def _forget(self) -> None:
-        """Drop what is too old or too much, and come again when the oldest ends."""
-        now = time.monotonic()
-        while self._sets:
-            oldest = next(iter(self._sets.values()))
-            if oldest.until > now and self._size_bytes <= self._space_bytes and len(self._sets) <= MOST_SETS:
-                break
-            self._drop()
-        if self._sets and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(oldest.until - now, self._wake)
 
-    def _wake(self) -> None:
-        self._timer = None
-        self._forget()
-
-    def _drop(self) -> None:
-        _, oldest = self._sets.popitem(last=False)
-        for image in (oldest.images or {}).values():
-            self._size_bytes -= image.size_bytes
-            image.path.unlink(missing_ok=True)  # also what was cancelled while it was written
+def _drop(forgotten: _Set) -> None:
+    for image in (forgotten.images or {}).values():
+        image.path.unlink(missing_ok=True)  # also what was cancelled while it was written

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -102,8 +102,11 @@ class SearchService:
         self._seconds = seconds
         self._sees = sees
 
-    async def answer(self, frame: str | Path, request_id: str, deadline: Deadline) -> AsyncGenerator[list[bytes], None]:
-        """Yield the frames of one request, those together that are ready together; no terminal ``done``.
+    async def answer(
+        self, frame: str | Path, request_id: str, deadline: Deadline, send_at_once: Callable[[bytes], bool]
+    ) -> AsyncGenerator[list[bytes], None]:
+        """Yield the frames of one request, those together that are ready together, but for those that `send_at_once`
+        has taken; no terminal ``done``.
 
         The time begins here. When it is over, also because `deadline` was stopped, each agent is cut off, and what it
         has not done is told. Closing the generator, or cancelling the task that awaits it, ends the agents and kills
@@ -119,7 +122,7 @@ class SearchService:
         _log.info(
             "%s: %d characters%s", question.source, len(question.text), ", a picture" if question.has_picture else ""
         )
-        outbox = Outbox()
+        outbox = Outbox(send_at_once)
         producing = self._produce(frame, question, outbox, deadline)
         producer = asyncio.create_task(producing, name=f"search {request_id}")
         try:

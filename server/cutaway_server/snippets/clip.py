@@ -1,13 +1,12 @@
 """The clip between chosen bounds: copied where source and place allow, encoded otherwise, checked.
 
 Comes in: a window of packets, what was seen in it, and the bounds. Goes out: a :class:`Clip`. Runs in a worker; files
-stay inside the scratch folder it is given.
+stay inside the scratch folder that it is given for this clip alone.
 """
 
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -52,9 +51,12 @@ class Order:
 
 @dataclass
 class Clip:
-    """A finished clip. ``start`` and ``end`` are the source's seconds of the frames really shown."""
+    """A finished clip, and its file in the scratch folder. ``start`` and ``end`` are the source's seconds of the frames
+    really shown.
+    """
 
     data: bytes
+    file: Path
     start: float
     end: float
     copied: bool
@@ -84,17 +86,16 @@ def make(
     Declined
         It is too damaged.
     """
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        path = Path(folder) / "clip.mp4"
-        if bounds.copied and (not seen.damaged or bounds.end <= seen.decoded_until):
-            try:
-                clip = _copy(index, window, seen, bounds, order, max_bytes, path)
-            except (BadClip, NoHead, av.FFmpegError, ValueError) as error:
-                log.info("A copy of %.3f-%.3f s failed (%s): encoding", bounds.start, bounds.end, error)
-            else:
-                if clip is not None:
-                    return clip
-        return _encode(index, window, seen, bounds, order, max_height, max_bytes, path)
+    path = scratch / "clip.mp4"
+    if bounds.copied and (not seen.damaged or bounds.end <= seen.decoded_until):
+        try:
+            clip = _copy(index, window, seen, bounds, order, max_bytes, path)
+        except (BadClip, NoHead, av.FFmpegError, ValueError) as error:
+            log.info("A copy of %.3f-%.3f s failed (%s): encoding", bounds.start, bounds.end, error)
+        else:
+            if clip is not None:
+                return clip
+    return _encode(index, window, seen, bounds, order, max_height, max_bytes, path)
 
 
 def _copy(
@@ -144,7 +145,7 @@ def _copy(
         # All packets were decoded in look_through(), but those of a head, and of a snippet in haste.
         decode=_checked_frames(head, order),
     )
-    return Clip(data, window.seconds(start), window.seconds(end), True, seen)
+    return Clip(data, path, window.seconds(start), window.seconds(end), True, seen)
 
 
 def _checked_frames(head: Head | None, order: Order) -> int | Literal["keyframes"]:
@@ -198,7 +199,7 @@ def _encode(
         if length < order.wish.min_seconds and not order.keep_whole:
             raise Declined("too damaged")
         seconds = min(length, seconds)
-    return Clip(data, window.seconds(start), window.seconds(start) + seconds, False, seen)
+    return Clip(data, path, window.seconds(start), window.seconds(start) + seconds, False, seen)
 
 
 def _longest_frame(window: Window, start: int, end: int) -> float:

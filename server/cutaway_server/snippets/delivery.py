@@ -23,6 +23,7 @@ from cutaway_server.gemini.video import Material, Window
 from cutaway_server.settings import Settings
 from cutaway_server.snippets import jobs, moments, stills
 from cutaway_server.snippets.captions import Sentence
+from cutaway_server.snippets.clips import Outgoing, Place
 from cutaway_server.snippets.encode import CannotEncode
 from cutaway_server.snippets.moments import Limits, Moment
 from cutaway_server.snippets.source import Source
@@ -40,7 +41,8 @@ MOST_SOUND_BYTES = 3_000_000
 STILLS_OF_PART = 8
 """Of later windows, so many are looked at in one go: 0.2 s of work."""
 
-Send = Callable[[bytes], Awaitable[None]]
+Send = Callable[[bytes, Place | None], Awaitable[None]]
+"""Takes a frame, and where the clip in it is kept."""
 Result = TypeVar("Result")
 
 
@@ -66,6 +68,7 @@ class Delivery:
         request: protocol.SnippetRequest,
         pass_: Pass,
         scratch: Path,
+        outgoing: Outgoing,
         send: Send,
     ) -> None:
         self.limits = Limits(request.max_snippets, request.min_seconds, request.max_seconds)
@@ -78,6 +81,7 @@ class Delivery:
         self._settings = settings
         self._pass = pass_
         self._scratch = scratch
+        self._outgoing = outgoing
         self._send = send
         self._titles: set[str] = set()
         self._told: dict[str, float] = {}
@@ -214,6 +218,7 @@ class Delivery:
                 whole=known.short,
                 lenient=lenient,
                 max_bytes=int(self._settings.message_limit),
+                place=self._outgoing.place(),
             )
 
             def make(known: jobs.Survey) -> Awaitable[jobs.Cut]:
@@ -239,13 +244,18 @@ class Delivery:
             if done.second_best:
                 self.second_best.append((done.reason, moment))
             return False
+        place = order.place if done.kept_bytes else None
         if done.title in self._titles:  # Two that were in work side by side came to the same title.
+            if place:
+                self._outgoing.withdraw(place)
             moment = replace(moment, title=f"{done.title}, at {clock(done.start)}")
             return await self.deliver(known, moment, lenient=lenient)
         self._titles.add(done.title)
         self._shown.append((done.start, done.end))
         self.delivered += 1
-        await self._send(done.frame)
+        if place:
+            self._outgoing.ready(place, done.kept_bytes)
+        await self._send(done.frame, place)
         await self.progress("cut", min(self.delivered / known.wanted, 1.0))
         return True
 
@@ -255,4 +265,4 @@ class Delivery:
             self._told[stage] = fraction
             metadata = protocol.SourceMetadata(src_video_url=self.request.video_url)
             message = protocol.Progress(stage=stage, fraction=fraction, metadata=metadata)
-            await self._send(protocol.encode_video(message))
+            await self._send(protocol.encode_video(message), None)

@@ -1,11 +1,13 @@
 """The heavy stages as plain functions that run in a worker: survey a video, look further, cut a snippet.
 
 Arguments and results are picklable values, and nothing is kept between two jobs, so each may run in another process
-or on another machine. A job that is killed leaves nothing but files in the scratch folder, which its caller removes.
+or on another machine. A job that is killed leaves nothing but files in the scratch folder, or at a clip's place,
+which its caller removes.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from cutaway_server.snippets import looks, moments, words
 from cutaway_server.snippets.bounds import Wish
 from cutaway_server.snippets.captions import Sentence, sentences
 from cutaway_server.snippets.clip import Clip, Declined, Order
+from cutaway_server.snippets.clips import Place
 from cutaway_server.snippets.cut import SecondBest, cut
 from cutaway_server.snippets.index import Index
 from cutaway_server.snippets.media import Media
@@ -56,6 +59,8 @@ class Cut:
     reason: str = ""
     second_best: bool = False
     """Declined, but better than nothing; ``reason`` says why."""
+    kept_bytes: int = 0
+    """Size of the file that was left at the order's place; 0 if there is none."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class SnippetOrder:
     """Show all of the moment's territory."""
     lenient: bool = False
     """Take what is second best."""
+    place: Place | None = None
+    """Where the clip is kept for players."""
 
 
 def survey(url: str, pass_: Pass, limits: Limits, scratch: Path, max_download: int) -> Survey:
@@ -207,7 +214,7 @@ def make_snippet(source: Source, index: Index, order: SnippetOrder, scratch: Pat
         The source fails, or the clip cannot be made.
     """
     request, moment = order.request, order.moment
-    with source.open(index) as media:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, source.open(index) as media:
         try:
             clip = cut(
                 media,
@@ -221,11 +228,12 @@ def make_snippet(source: Source, index: Index, order: SnippetOrder, scratch: Pat
                 ),
                 max_height=request.max_height,
                 max_bytes=order.max_bytes,
-                scratch=scratch,
+                scratch=Path(folder),
             )
         except Declined as declined:
             return Cut(None, reason=str(declined), second_best=isinstance(declined, SecondBest))
         language = media.language
+        place = order.place if order.place and order.place.take(clip.file) else None
     if moment.named is not None and not moment.named.is_shown(clip.start, clip.end):
         moment = replace(moment, chapter=moment.title, title="", description="")
     title = moment.title or _own_title(clip, moment, index.title, language)
@@ -239,10 +247,12 @@ def make_snippet(source: Source, index: Index, order: SnippetOrder, scratch: Pat
         poster=looks.poster(clip.seen.portrait, index.video.rotation, index.video.pixel_aspect)
         if clip.seen.portrait
         else None,
+        video_path=place.path if place else None,
         by="local" if moment.named is None else "gemini",
     )
     data = protocol.SnippetData(video_data=clip.data, metadata=metadata)
-    return Cut(protocol.encode_video(protocol.Snippet(data=data)), title, clip.start, clip.end)
+    frame = protocol.encode_video(protocol.Snippet(data=data))
+    return Cut(frame, title, clip.start, clip.end, kept_bytes=len(clip.data) if place else 0)
 
 
 def _own_title(clip: Clip, moment: Moment, file_title: str, language: str) -> str:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from cutaway import protocol
 from cutaway_server.errors import Fault
@@ -24,6 +25,7 @@ from cutaway_server.gemini.client import Gemini
 from cutaway_server.gemini.moments import GeminiMoments
 from cutaway_server.settings import Settings
 from cutaway_server.snippets import jobs
+from cutaway_server.snippets.clips import Clips, Outgoing, Place
 from cutaway_server.snippets.cut import BLACK, SENTENCE
 from cutaway_server.snippets.delivery import Delivery
 from cutaway_server.snippets.following import LANES, Following, Planning
@@ -37,6 +39,9 @@ PRELOAD = ("cutaway_server.snippets.jobs", "cutaway_server.snippets.stills", "ya
 FEW = 4
 """What a long video gives at least."""
 
+_Frame: TypeAlias = tuple[bytes, Place | None]
+"""A message, and where the clip in it is kept."""
+
 
 class SnippetService:
     """Finds and cuts the moments of videos.
@@ -47,21 +52,27 @@ class SnippetService:
         Where the jobs run and how they reach the outside; both started, both the caller's to stop.
     settings
         Limits on bytes and sizes, and the folder for temporary files.
+    clips
+        Where delivered clips are kept; the caller's to close.
     gemini
         The model that picks the moments; the caller's to close. None: they are found without.
     """
 
-    def __init__(self, workers: Workers, door: Door, settings: Settings, gemini: Gemini | None = None) -> None:
+    def __init__(
+        self, workers: Workers, door: Door, settings: Settings, clips: Clips, gemini: Gemini | None = None
+    ) -> None:
         self._workers = workers
         self._door = door
         self._settings = settings
+        self._clips = clips
         self._picker = Picker(GeminiMoments(gemini, settings), settings.gemini_first_seconds) if gemini else None
 
     async def snippets(self, request: protocol.SnippetRequest, request_id: str) -> AsyncGenerator[bytes, None]:
         """Yield the frames of one request: snippets, and progress if asked for; no terminal message.
 
         At most one frame waits to be taken. Closing the generator, or cancelling the task that awaits it, kills the
-        jobs, cuts their connections and removes their files before it returns.
+        jobs, cuts their connections and removes their files before it returns. Clips whose frame was taken, and
+        followed by a step for the next one, are kept.
 
         Raises
         ------
@@ -69,29 +80,43 @@ class SnippetService:
             The URL is refused, the source fails, or a job breaks a limit.
         """
         check_url(request.video_url)
-        frames: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(maxsize=1)
-
-        async def produce() -> None:
+        with self._clips.outgoing() as outgoing:
+            frames: asyncio.Queue[_Frame | Exception | None] = asyncio.Queue(maxsize=1)
+            producer = asyncio.create_task(self._produce(request, outgoing, frames), name=f"snippets {request_id}")
             try:
-                async with self._scratch() as scratch:
-                    with self._door.admit(max_bytes=int(self._settings.max_fetch)) as pass_:
-                        delivery = Delivery(self._workers, self._settings, request, pass_, scratch, frames.put)
-                        await _Work(delivery, self._picker).run()
-            except Exception as error:
-                await frames.put(error)
-            else:
-                await frames.put(None)
+                while (item := await frames.get()) is not None:
+                    if isinstance(item, Exception):
+                        raise item
+                    frame, place = item
+                    del item
+                    yield frame
+                    del frame  # 15 MB that would wait with us for the next one.
+                    if place:
+                        outgoing.delivered(place)
+            finally:
+                producer.cancel()
+                await asyncio.wait([producer])
 
-        producer = asyncio.create_task(produce(), name=f"snippets {request_id}")
+    async def _produce(
+        self,
+        request: protocol.SnippetRequest,
+        outgoing: Outgoing,
+        frames: asyncio.Queue[_Frame | Exception | None],
+    ) -> None:
+        """Put in the frames, then None, or what went wrong."""
+
+        async def send(frame: bytes, place: Place | None) -> None:
+            await frames.put((frame, place))
+
         try:
-            while (frame := await frames.get()) is not None:
-                if isinstance(frame, Exception):
-                    raise frame
-                yield frame
-                del frame  # 15 MB that would wait with us for the next one.
-        finally:
-            producer.cancel()
-            await asyncio.wait([producer])
+            async with self._scratch() as scratch:
+                with self._door.admit(max_bytes=int(self._settings.max_fetch)) as pass_:
+                    delivery = Delivery(self._workers, self._settings, request, pass_, scratch, outgoing, send)
+                    await _Work(delivery, self._picker).run()
+        except Exception as error:
+            await frames.put(error)
+        else:
+            await frames.put(None)
 
     @asynccontextmanager
     async def _scratch(self) -> AsyncIterator[Path]:

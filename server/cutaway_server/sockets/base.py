@@ -151,6 +151,15 @@ class Socket(Guarded, WebSocketHandler):
         assert isinstance(self.ws_connection, Framing)
         await self.ws_connection.write_texts(frames)
 
+    def send_at_once(self, frame: bytes) -> bool:
+        """Send UTF-8 JSON as one text frame, unless something that was sent before still waits for the client or it is
+        gone; whether it was sent. What the kernel does not take of it holds up the next :meth:`send`.
+        """
+        if self.ws_connection is None or self.ws_connection.is_closing():
+            return False
+        assert isinstance(self.ws_connection, Framing)
+        return self.ws_connection.write_at_once(frame)
+
     async def hang_up(self, code: int = 1000) -> None:
         """Close, normally unless `code` says otherwise, once all that was sent has arrived.
 

@@ -83,6 +83,13 @@ class Framing(WebSocketProtocol13):
         except StreamClosedError:
             raise WebSocketClosedError from None
 
+    def write_at_once(self, frame: bytes) -> bool:
+        """Write a text frame if the kernel has all that was written before; whether it was."""
+        if self.stream is None or self.stream.closed() or self.stream.writing():
+            return False
+        self.stream.write(_head(len(frame)) + frame)
+        return True
+
     def close(self, code: int | None = None, reason: str | None = None) -> None:
         """As Tornado does."""
         self._too_large = self._too_large or code == TOO_LARGE

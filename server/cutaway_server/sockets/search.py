@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -40,8 +40,11 @@ Frame: TypeAlias = str | Path
 class SearchAnswers(Protocol):
     """What turns a request into frames."""
 
-    def answer(self, frame: Frame, request_id: str, deadline: Deadline) -> AsyncGenerator[list[bytes], None]:
-        """Encoded frames, those together that are ready together, without the terminal ``done``; raises a
+    def answer(
+        self, frame: Frame, request_id: str, deadline: Deadline, send_at_once: Callable[[bytes], bool]
+    ) -> AsyncGenerator[list[bytes], None]:
+        """Encoded frames, those together that are ready together, without the terminal ``done``; some are sent by
+        `send_at_once` instead, which says whether it could. Raises a
         :class:`~cutaway_server.errors.Fault` when the request is none, or nothing can be done for it. The last ones
         come soon after `deadline` was stopped.
 
@@ -162,7 +165,7 @@ class Search(Socket):
             async with AsyncExitStack() as stack:
                 async with deadline.kept():
                     place = await stack.enter_async_context(self._turns.place())
-                answer = self._service.answer(frame, logs.request_id.get(), deadline)
+                answer = self._service.answer(frame, logs.request_id.get(), deadline, self.send_at_once)
                 async for each in await stack.enter_async_context(aclosing(answer)):
                     async with place.lent_after(self.slow_seconds):
                         await self.send(*each)
