@@ -204,6 +204,6 @@ def test_saving_leaves_the_keyboard_where_it_is(page: Page, clip: bytes) -> None
         every.focus()
         with page.expect_download():
             page.keyboard.press("Enter")
-        page.wait_for_function("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         expect(every).to_be_focused()
         page.goto("about:blank")

@@ -228,7 +228,9 @@ def test_a_message_that_is_no_json_ends_the_request_with_words(play: Play, page:
 def test_unknown_messages_are_passed_over(play: Play, page: Page, clip: bytes) -> None:
     unknown = json.dumps({"type": "fanfare", "metadata": {}})
     stages = (json.dumps({"type": "progress", "stage": each, "fraction": 1}) for each in ("dance", "constructor"))
-    site = play(unknown, *stages, snippet(1, clip), complete(), answers=[[unknown, chunk("Yes."), summary_done(), done()]])
+    site = play(
+        unknown, *stages, snippet(1, clip), complete(), answers=[[unknown, chunk("Yes."), summary_done(), done()]]
+    )
     page.goto(site.page(VIDEO))
     expect(page.get_by_role("button", name="Save all")).to_be_visible()
     page.goto(site.page("search?q=x"))
@@ -265,30 +267,6 @@ def test_a_message_that_is_none_is_told_in_words(play: Play, page: Page, text: s
     for alert in page.get_by_role("alert").all():
         expect(alert).to_contain_text("The server said something that is no message.")
     assert page.get_by_role("alert").count() == (text != "[1]")
-
-
-def test_a_clip_that_goes_while_it_plays_plays_on(play: Play, page: Page, clip: bytes) -> None:
-    def serve(route: Route) -> None:
-        start = int(route.request.headers["range"].removeprefix("bytes=").partition("-")[0])
-        about = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{len(clip) - 1}/{len(clip)}"}
-        route.fulfill(status=206, body=clip[start:], headers=about, content_type="video/mp4")
-
-    page.route("**/clips/*", serve)
-    page.goto(play(snippet(1, clip, video_path="/clips/a.mp4"), complete()).page(VIDEO))
-    expect(page.get_by_role("button", name="Save all")).to_be_visible()
-    at = page.locator("video").evaluate(
-        """video => new Promise((done) => {
-          video.onplaying = () => { video.onplaying = null; video.currentTime = 2; };
-          video.onseeked = () => {
-            video.onseeked = null;
-            video.dispatchEvent(new Event("error"));
-            video.onplaying = () => done(video.currentTime);
-          };
-          video.play();
-        })"""
-    )
-    assert at >= 2
-    expect(page.locator("video")).to_have_attribute("src", re.compile("^blob:"))
 
 
 def test_names_of_files_are_not_too_long(play: Play, page: Page, clip: bytes) -> None:
