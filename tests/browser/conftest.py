@@ -8,13 +8,15 @@ tests of this folder only, and they run servers in threads or processes of their
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from browser.lab import Lab, Notebook
 from browser.site import make_clip
@@ -52,9 +54,10 @@ def complaints() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def new_page(chromium: Browser, complaints: list[str]) -> Iterator[Callable[..., Page]]:
+def new_page(chromium: Browser, complaints: list[str], request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
     """Open a page with a profile of its own: ``new_page(color_scheme="dark")``, or any other option of Playwright's
-    ``new_context``; with ``watched=False`` it may complain as it likes.
+    ``new_context``; with ``watched=False`` it may complain as it likes. What it looks like at the end of the test is
+    kept in the folder ``CUTAWAY_SCREENSHOTS``, if there is such a variable.
     """
     contexts = []
 
@@ -68,6 +71,13 @@ def new_page(chromium: Browser, complaints: list[str]) -> Iterator[Callable[...,
         return context.new_page()
 
     yield open_page
+    pages = [page for context in contexts for page in context.pages]
+    if folder := os.environ.get("CUTAWAY_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        test = re.sub(r"\W+", "-", request.node.nodeid)
+        for number, page in enumerate(pages):
+            with suppress(Error):  # of a page that has crashed there is nothing to see
+                Path(folder, f"{test}-{number}.png").write_bytes(page.screenshot(animations="disabled"))
     for context in contexts:
         context.close()
 

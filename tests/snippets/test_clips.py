@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
-import struct
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -85,21 +83,8 @@ def test_a_clip_is_there_with_its_message_and_outlives_the_socket(watched: Watch
 def test_who_leaves_in_the_middle_of_a_message_leaves_no_clip(watched: Watched, films: Films) -> None:
     url = watched.origin.serve("half", Resource(films["heavy.mp4"]))
     before = watched.clips()
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        sock.settimeout(30)
-        sock.connect(("127.0.0.1", watched.server.port))
-        path = watched.url(url, min_seconds=20).partition(str(watched.server.port))[2]
-        sock.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        received = b""
-        while len(received.partition(b"\r\n\r\n")[2]) < 50_000:
-            received += sock.recv(10_000)
-        assert b'"snippet"' in received
+    with watched.half_a_message(url, min_seconds=20):
         assert len(watched.clips() - before) == 1
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     watched.settle()
     assert watched.clips() - before == set()
 

@@ -6,6 +6,8 @@ import asyncio
 import os
 import re
 import select
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -111,6 +113,25 @@ class Watched:
         if key is not None:
             self.asked[key] = answer
         return answer
+
+    @contextmanager
+    def half_a_message(self, url: str, **parameters: object) -> Iterator[None]:
+        """Ask, and read no more than the first bytes of a snippet; at the end the connection is reset."""
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            sock.settimeout(30)
+            sock.connect(("127.0.0.1", self.server.port))
+            path = self.url(url, **parameters).partition(str(self.server.port))[2]
+            sock.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            )
+            received = b""
+            while len(received.partition(b"\r\n\r\n")[2]) < 50_000:
+                received += sock.recv(10_000)
+            assert b'"snippet"' in received
+            yield
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     async def read_all(self, url: str | None, parameters: dict[str, object]) -> Answer:
         messages: list[VideoMessage] = []
