@@ -175,6 +175,18 @@ def test_leaving_and_aborting_close_the_connection(run: Run, clip: bytes) -> Non
         assert run(site, aborted) == "why"
 
 
+@pytest.mark.parametrize("ask", ['snippets("x", ', 'search({text: "a"}, '])
+def test_aborting_does_not_wait_for_the_loop(run: Run, clip: bytes, ask: str) -> None:
+    """The one who asked may be busy with what came."""
+    with Site(snippet(1, clip), Hang(), answers=[[batch(1), Hang()]]) as site:
+        code = f"""const stop = new AbortController();
+        window.stream = cutaway.{ask}{{signal: stop.signal}});
+        await stream.next();
+        stop.abort();"""
+        run(site, code)
+        assert site.left.wait(3)
+
+
 def test_searches_use_a_connection_again(run: Run) -> None:
     code = """const got = [], search = async () => {
       let number = 0;

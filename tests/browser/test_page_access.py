@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from browser.site import Site, snippet
+from browser.test_page_search import png
 from cutaway.protocol import ArticlesBatch
 from sdk.fake_search import article, batch, caption, chunk, done, failed, image, image_error, summary_done
 from sdk.fake_server import Wait, complete, error, progress
@@ -40,24 +41,26 @@ def pictures() -> Callable[[Page], None]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [320, 390, 1280])
 def test_axe_and_width(new_page: Callable[..., Page], pictures, clip: bytes, scheme: str, width: int) -> None:
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce")
     pictures(page)
-    waiting = Wait()
+    waiting, searching = Wait(), Wait()
     long = {"title": "Unbreakable" * 20, "description": "d" * 900}
     script = [progress(), snippet(1, clip), waiting, snippet(2, clip, **long), complete()]
     faults = [failed("articles", "f" * 300), failed("summary"), summary_done(), image_error("No."), done()]
-    with Site(*script, answers=[[*ANSWER, summary_done(), done()], faults]) as site:
+    with Site(*script, answers=[[searching, *ANSWER, summary_done(), done()], faults]) as site:
 
         def check(what: str) -> None:
             assert findings(page) == [], what
             overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert overflow <= 0, f"{what} is {overflow} pixels too wide"
+            assert "[object" not in page.locator("body").inner_text()
 
         page.goto(site.page())
         page.get_by_text("Options").click()
         check("the beginning")
+        assert page.locator("header.top").evaluate("header => header.offsetHeight") < 90, "its words are broken"
         page.goto(site.page(VIDEO))
         expect(page.locator("button.card")).to_have_count(1)
         check("a request that runs")
@@ -71,8 +74,17 @@ def test_axe_and_width(new_page: Callable[..., Page], pictures, clip: bytes, sch
         check("an error")
         page.get_by_role("tab", name="Search").click()
         check("the beginning of a search")
+        page.locator("input[type=file]").set_input_files([{"name": "a.txt", "mimeType": "text/plain", "buffer": b"a"}])
+        expect(page.get_by_text("a.txt is not a picture")).to_be_visible()
+        check("what is no picture")
+        page.locator("input[type=file]").set_input_files([{"name": "p" * 99, "mimeType": "image/png", "buffer": png()}])
+        expect(page.locator(".picture")).to_be_visible()
+        check("a picture")
         page.get_by_label("Question").fill("x")
         page.keyboard.press("Enter")
+        expect(page.locator("#panel-search .skeleton").first).to_be_visible()
+        check("a search that runs")
+        searching.event.set()
         expect(page.locator("figure img")).to_be_visible()
         expect(page.locator("#panel-search .results")).to_have_attribute("aria-busy", "false")
         check("an answer")
@@ -141,4 +153,57 @@ def test_who_wants_no_movement_gets_none(new_page: Callable[..., Page]) -> None:
         expect(page.locator(".skeleton").first).to_be_visible()
         assert page.evaluate("document.getAnimations().length") == 0
         site.script[0].event.set()
+        page.goto("about:blank")
+
+
+def test_what_is_chosen_is_seen_in_forced_colours(new_page: Callable[..., Page], clip: bytes) -> None:
+    page = new_page(forced_colors="active")
+    waiting = Wait()
+    with Site(progress(), snippet(1, clip), snippet(2, clip), waiting, complete()) as site:
+
+        def style(what: str, name: str, pseudo: str | None = None) -> str:
+            return page.evaluate(
+                "([what, name, pseudo]) => getComputedStyle(document.querySelector(what), pseudo)[name]",
+                [what, name, pseudo],
+            )
+
+        def edge(what: str) -> str:
+            return style(what, "borderTopWidth")
+
+        page.goto(site.page(VIDEO))
+        expect(page.locator("button.card")).to_have_count(2)
+        assert edge("[role=tab][aria-selected=true]") != edge("[role=tab][aria-selected=false]")
+        assert edge(".card[aria-current]") != edge(".card:not([aria-current])")
+        assert edge(".switch :checked + span") != edge(".switch :not(:checked) + span")
+        assert style(".progress", "backgroundColor", "::before") != style(".progress", "backgroundColor")
+        page.get_by_label("Address of a video").focus()
+        assert style(".ask", "outlineStyle") == "solid"
+        page.get_by_role("button", name="Stop").focus()
+        page.locator("video").focus()
+        assert style(".frame", "outlineStyle") == "solid"
+        waiting.event.set()
+        page.goto("about:blank")
+
+
+def test_without_javascript_it_says_what_is_missing_first(new_page: Callable[..., Page]) -> None:
+    page = new_page(java_script_enabled=False, viewport={"width": 390, "height": 700})
+    with Site() as site:
+        page.goto(site.page())
+        word, heading = (
+            page.locator("noscript p").bounding_box(),
+            page.get_by_role("heading", level=1).bounding_box(),
+        )
+        assert word is not None and heading is not None
+        assert word["y"] < heading["y"]
+
+
+def test_saving_leaves_the_keyboard_where_it_is(page: Page, clip: bytes) -> None:
+    with Site(snippet(1, clip), complete()) as site:
+        page.goto(site.page(VIDEO))
+        every = page.get_by_role("button", name="Save all")
+        every.focus()
+        with page.expect_download():
+            page.keyboard.press("Enter")
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        expect(every).to_be_focused()
         page.goto("about:blank")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, Response, expect
@@ -58,6 +60,32 @@ def test_a_clip_that_is_kept_no_longer_is_played_from_its_bytes(
         assert player.evaluate(BRIGHTNESS) > 40
         assert player.evaluate("video => video.currentSrc").startswith("blob:")
         expect(page.get_by_role("alert")).to_have_count(0)
+        page.goto("about:blank")  # the server goes before the page does
+    assert complaints
+    assert all("404" in each for each in complaints)
+    complaints.clear()
+
+
+def test_a_clip_that_goes_while_it_plays_plays_on_from_there(
+    page: Page, sample: Path, tmp_path: Path, complaints: list[str]
+) -> None:
+    with running(tmp_path / "gone") as server:
+        video = quote(server.origin.serve("sample.mp4", sample), "")
+        page.goto(server.server.url(f"/#snippets?url={video}&max_snippets=1&min_seconds=120&max_seconds=150"))
+        finished(page)
+        page.locator("button.card").click()
+        player = page.locator("video")
+        player.evaluate(PLAYED)
+        assert player.evaluate("video => video.currentSrc").startswith(server.server.url("/clips/"))
+        for name in server.clips():
+            (server.work_dir / "clips" / name).unlink()
+        player.evaluate("video => { video.currentTime = video.duration - 10; }")
+        expect(player).to_have_attribute("src", re.compile("^blob:"))
+        assert player.evaluate(
+            """video => new Promise((done) => {
+              video.ontimeupdate = () => video.currentTime > video.duration - 9.8 && done(!video.paused);
+            })"""
+        )
         page.goto("about:blank")  # the server goes before the page does
     assert complaints
     assert all("404" in each for each in complaints)

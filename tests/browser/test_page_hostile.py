@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -226,7 +227,10 @@ def test_a_message_that_is_no_json_ends_the_request_with_words(play: Play, page:
 
 def test_unknown_messages_are_passed_over(play: Play, page: Page, clip: bytes) -> None:
     unknown = json.dumps({"type": "fanfare", "metadata": {}})
-    site = play(unknown, snippet(1, clip), complete(), answers=[[unknown, chunk("Yes."), summary_done(), done()]])
+    stages = (json.dumps({"type": "progress", "stage": each, "fraction": 1}) for each in ("dance", "constructor"))
+    site = play(
+        unknown, *stages, snippet(1, clip), complete(), answers=[[unknown, chunk("Yes."), summary_done(), done()]]
+    )
     page.goto(site.page(VIDEO))
     expect(page.get_by_role("button", name="Save all")).to_be_visible()
     page.goto(site.page("search?q=x"))
@@ -254,3 +258,41 @@ def test_a_clip_is_played_from_the_server_while_it_keeps_it(
     player.evaluate("video => new Promise((done) => { video.oncanplay = done; if (video.readyState > 2) done(); })")
     assert all("404" in each for each in complaints)
     complaints.clear()
+
+
+@pytest.mark.parametrize("text", ["null", "[1]", '{"type": "snippet", "data": {"video_data": "%", "metadata": {}}}'])
+def test_a_message_that_is_none_is_told_in_words(play: Play, page: Page, text: str) -> None:
+    page.goto(play(text, complete()).page(VIDEO))
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+    for alert in page.get_by_role("alert").all():
+        expect(alert).to_contain_text("The server said something that is no message.")
+    assert page.get_by_role("alert").count() == (text != "[1]")
+
+
+def test_names_of_files_are_not_too_long(play: Play, page: Page, clip: bytes) -> None:
+    titles = ["\N{GRINNING FACE}" * 300, "\u6f22" * 300, "../../etc/passwd", "\u202egnp.exe", "..."]
+    page.goto(play(*(snippet(n, clip, title=title) for n, title in enumerate(titles)), complete()).page(VIDEO))
+    with page.expect_download() as every:
+        page.get_by_role("button", name="Save all").click()
+    with zipfile.ZipFile(every.value.path()) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+    assert max(len(name.encode()) for name in names) <= 255
+    assert [name[3:] for name in names[2:]] == ["etc passwd.mp4", "gnp.exe.mp4", "snippet.mp4", "ppets.json"]
+
+
+def test_snippets_without_times(play: Play, page: Page, clip: bytes) -> None:
+    page.goto(play(snippet(1, clip, start=None, end=None), complete()).page(VIDEO))
+    expect(page.locator(".bar b")).to_have_text("1 snippet")
+    expect(page.locator(".badge")).to_have_count(0)
+
+
+def test_long_texts_of_an_article_are_cut(page: Page, answer: Callable[..., Locator]) -> None:
+    long = dict.fromkeys(("title", "author", "description"), "word " * 300)
+    shown = answer(ArticlesBatch(items=(article(1, **long, emojis=("\N{ROCKET}",) * 60), article(2, image=""))))
+    first, second = shown.locator("li.article").all()
+    assert first.evaluate("card => card.offsetHeight") < 600
+    likes = first.get_by_title("likes").bounding_box()
+    assert likes is not None and likes["height"] < 30
+    covers = [card.locator(".cover").evaluate("cover => cover.offsetHeight") for card in (first, second)]
+    assert covers[0] == covers[1], "titles of a row begin at one height"

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from browser.site import Site, snippet
 from processes import ServerProcess
 from sdk.fake_search import ANSWER, batch
-from sdk.fake_server import Abort, Hang, complete
+from sdk.fake_server import Abort, Hang, Wait, complete
 
 VIDEO = "snippets?url=https://example.com/talk.mp4"
 
@@ -111,4 +111,45 @@ def test_another_search_takes_the_place_of_a_running_one(page: Page) -> None:
         expect(page.locator("li.article")).to_have_count(2)
         assert site.left.wait(3)
         assert [each.text for each in site.requests] == ["comets", "stars"]
+        page.goto("about:blank")
+
+
+def test_a_late_failure_does_not_hide_that_the_server_is_there(page: Page) -> None:
+    page.add_init_script(
+        """const Real = WebSocket, late = (window.late = { readyState: 0 });
+        window.WebSocket = function (url) {
+          window.WebSocket = Real;
+          return late;
+        };"""
+    )
+    page.route("https://www.example.com/**", lambda route: route.abort())
+    page.route("**/generated/**", lambda route: route.abort())
+    with Site(answers=[ANSWER]) as site:
+        page.goto(site.page())
+        page.goto(site.page("search?q=comets"))
+        expect(page.locator("li.article")).to_have_count(3)
+        page.evaluate("late.onclose()")
+        expect(banner(page)).to_be_visible()
+        expect(banner(page)).to_be_hidden()
+        page.goto("about:blank")
+
+
+def test_the_keyboard_stays_where_it_tried_again(page: Page, clip: bytes) -> None:
+    waiting = Wait()
+    with Site(Abort()) as site:
+        page.goto(site.page(VIDEO))
+        again = page.get_by_role("alert").get_by_role("button", name="Try again")
+        again.focus()
+        site.script = (snippet(1, clip), waiting, complete())
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Stop")).to_be_focused()
+        waiting.event.set()
+        expect(page.get_by_role("button", name="Find moments")).to_be_focused()
+        site.script = (snippet(1, clip), later := Wait(), complete())
+        page.keyboard.press("Enter")
+        card = page.locator("button.card")
+        card.focus()
+        later.event.set()
+        expect(page.get_by_role("button", name="Save all")).to_be_visible()
+        expect(card).to_be_focused()
         page.goto("about:blank")

@@ -24,6 +24,7 @@ def png(words: str = "", size: tuple[int, int] = (64, 48)) -> bytes:
 def ask(page: Page, words: str) -> None:
     page.get_by_label("Question").fill(words)
     page.keyboard.press("Enter")
+    expect(page).to_have_title(f"{words.strip()} · Cutaway")
     answered(page)
 
 
@@ -135,18 +136,8 @@ def test_a_pictures_words_are_searched_for(search: Page, how: str, tmp_path: Pat
             search.get_by_role("button", name="Search with a picture").click()
         chooser.value.set_files(file)
     else:
-        search.evaluate(
-            """([how, bytes]) => {
-              const transfer = new DataTransfer();
-              transfer.items.add(new File([new Uint8Array(bytes)], "cup.png", {type: "image/png"}));
-              const about = {bubbles: true, cancelable: true, dataTransfer: transfer, clipboardData: transfer};
-              const target = document.getElementById("q");
-              if (how === "paste") return target.dispatchEvent(new ClipboardEvent("paste", about));
-              target.dispatchEvent(new DragEvent("dragover", about));
-              target.dispatchEvent(new DragEvent("drop", about));
-            }""",
-            [how, list(data)],
-        )
+        assert how == "paste" or put(search, "dragover", "#q", data)
+        assert put(search, how, "#q", data)
     expect(search.get_by_text("cup.png", exact=True)).to_be_visible()
     search.get_by_role("button", name="Search", exact=True).click()
     answered(search)
@@ -159,7 +150,7 @@ def test_a_picture_that_is_too_large_is_made_smaller(search: Page, tmp_path: Pat
     file = tmp_path / "wide.bmp"
     Image.new("RGB", (3000, 1500), "orange").save(file)
     search.locator("input[type=file]").set_input_files(file)
-    expect(search.get_by_text("wide.bmp (made smaller)")).to_be_visible()
+    expect(search.get_by_text("wide.bmp (made smaller)", exact=True)).to_be_visible()
     ask(search, "bees")
     expect(search.get_by_role("alert")).to_have_count(0)
     assert search.locator("li.article").count() >= 1
@@ -173,8 +164,75 @@ def test_what_is_no_picture_is_refused(search: Page, tmp_path: Path) -> None:
 
 
 def test_a_fault_of_the_request_is_told(search: Page) -> None:
-    search.evaluate("document.getElementById('q').removeAttribute('maxlength')")
     ask(search, "bee " * 3000)
     expect(search.get_by_role("alert")).to_contain_text("at most 10,000")
     ask(search, "bees")
     assert search.locator("li.article").count() >= 1
+
+
+def put(page: Page, how: str, where: str, data: bytes | None = None, **texts: str) -> bool:
+    """Paste or drop a picture, and texts beside it; whether the page took it."""
+    return page.evaluate(
+        """([how, where, bytes, texts]) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], "cup.png", {type: "image/png"}));
+          for (const [type, text] of Object.entries(texts)) transfer.setData(type, text);
+          const about = {bubbles: true, cancelable: true, dataTransfer: transfer, clipboardData: transfer};
+          const event = how === "paste" ? new ClipboardEvent(how, about) : new DragEvent(how, about);
+          return !document.querySelector(where).dispatchEvent(event);
+        }""",
+        [how, where, list(data or png()), texts],
+    )
+
+
+def test_copied_words_are_pasted_as_words(search: Page) -> None:
+    assert not put(search, "paste", "#q", text="a cell of a table")
+    assert put(search, "paste", "#q")
+    expect(search.locator(".picture")).to_have_text("cup.png")
+
+
+def test_a_picture_dropped_beside_the_search_does_not_leave_the_page(search: Page) -> None:
+    assert put(search, "dragover", "header")
+    assert put(search, "drop", "header")
+    expect(search.locator(".picture")).to_have_text("cup.png")
+    search.get_by_role("button", name="Remove the picture").click()
+    search.get_by_role("tab", name="Snippets").click()
+    assert put(search, "dragover", "#panel-snippets")
+    assert put(search, "drop", "#panel-snippets")
+    search.get_by_role("tab", name="Search").click()
+    expect(search.locator(".picture")).to_have_count(0)
+
+
+def test_a_picture_is_shown_with_its_answers_only(search: Page, tmp_path: Path) -> None:
+    picture = search.locator(".picture")
+    (tmp_path / "cup.png").write_bytes(png("Espresso and coffee"))
+    search.locator("input[type=file]").set_input_files(tmp_path / "cup.png")
+    expect(picture).to_be_visible()
+    search.get_by_role("button", name="Search", exact=True).click()
+    expect(search.locator("li.article h3").first).to_contain_text("Espresso")
+    expect(picture).to_be_visible()
+    search.goto(search.url.partition("#")[0] + "#search?q=bees")
+    expect(search).to_have_title("bees · Cutaway")
+    expect(picture).to_be_hidden()
+    ask(search, "bicycle")
+    assert "picture" not in search.url
+    search.go_back()
+    search.go_back()
+    expect(picture).to_be_visible()
+    ask(search, "coffee cups")
+    assert "picture=1" in search.url
+
+
+@pytest.mark.parametrize("number", ["1", "undefined", "NaN", ""])
+def test_a_link_with_a_picture_that_is_gone(page: Page, library: Watched, number: str) -> None:
+    page.goto(library.server.url(f"/#search?q=bees&picture={number}"))
+    expect(page.get_by_role("alert")).to_contain_text("is not here any more")
+    answered(page)
+    assert page.locator("li.article").count() >= 1
+
+
+def test_long_words_are_not_cut_short(search: Page) -> None:
+    box = search.get_by_label("Question")
+    box.focus()
+    search.keyboard.insert_text("bees " * 2500)
+    assert len(box.input_value()) == 12_500

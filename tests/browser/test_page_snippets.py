@@ -151,6 +151,7 @@ def test_errors_are_told_and_can_be_tried_again(page: Page, server: Watched, sam
         ("http://127.0.0.2:1/a.mp4", ""),
         ("http://u:secret@video.example/a.mp4", "password"),
         ("ftp://a.example/b", "http"),
+        ("https://a.example/" + "b" * 9000, "8192 characters"),
     ],
 )
 def test_what_cannot_be_fetched_is_told(page: Page, server: Watched, address: str, words: str) -> None:

@@ -15,13 +15,13 @@ export class Answer {
 		this.notices = h("div");
 		this.prose = h("div", { class: "prose" });
 		this.by = h("span", { class: "by" });
-		const lines = h("div", { class: "lines" }, skeletons(4, () => h("div", { class: "skeleton" })));
+		const lines = h("div", { class: "lines" }, skeletons(4));
 		this.summary = part("Summary", this.by, this.prose, lines);
 		this.figures = h("div", { class: "figures" });
-		this.images = part("Images", null, this.figures, h("div", { class: "skeleton tall" }));
+		this.images = part("Images", null, this.figures, ...skeletons(1, "tall"));
 		this.tally = h("span", { class: "by" });
 		this.grid = h("ul", { class: "grid" });
-		const tiles = h("div", { class: "grid" }, skeletons(3, () => h("div", { class: "skeleton tall" })));
+		const tiles = h("div", { class: "grid" }, skeletons(3, "tall"));
 		this.articles = part("Articles", this.tally, this.grid, tiles);
 		this.element = h("div", null, this.notices, h("div", { class: "answer" }, this.summary, this.images, this.articles));
 		this.markdown = new Markdown(this.prose, (number) => this.#mark(number));
@@ -69,7 +69,7 @@ export class Answer {
 	finish(early = false) {
 		this.#draw();
 		if (!early && !this.#cards.length && !failed(this.articles)) {
-			fail(this.articles, "No article matches. Try other words, or let yourself be surprised.");
+			fail(this.articles, "No article matches. Try other words.");
 		}
 		for (const [where, empty] of [
 			[this.summary, !this.#text],
@@ -185,7 +185,6 @@ function cover({ id, image, title, hasVideo }, number) {
 /** Google's search entry point must be shown; it is a stranger's HTML, so it is shown in a frame of no origin. */
 function entry(html) {
 	const sandbox = "allow-scripts allow-popups allow-popups-to-escape-sandbox";
-	const onload = () => frame.contentWindow.postMessage(html, "*");
-	const frame = h("iframe", { src: "entry.html", sandbox, title: "Google Search suggestions", class: "entry", onload });
-	return frame;
+	const onload = ({ target }) => target.contentWindow.postMessage(html, "*");
+	return h("iframe", { src: "entry.html", sandbox, title: "Google Search suggestions", class: "entry", onload });
 }

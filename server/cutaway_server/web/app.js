@@ -45,9 +45,10 @@ const tabs = [...document.querySelectorAll("[role=tab]")];
 for (const [n, tab] of tabs.entries()) {
 	const name = tab.id.slice("tab-".length);
 	tab.addEventListener("click", () => open(name, shown[name]));
-	tab.addEventListener("keydown", ({ key }) => {
-		const next = { ArrowRight: n + 1, ArrowLeft: n - 1, Home: 0, End: -1 }[key];
+	tab.addEventListener("keydown", (event) => {
+		const next = { ArrowRight: n + 1, ArrowLeft: n - 1, Home: 0, End: -1 }[event.key];
 		if (next === undefined) return;
+		event.preventDefault();
 		tabs.at(next % tabs.length).focus();
 		tabs.at(next % tabs.length).click();
 	});
@@ -63,6 +64,8 @@ async function connect() {
 	timer = undefined;
 	try {
 		await cutaway.connect();
+		attempts = 0;
+		banner.hidden = true;
 	} catch {
 		banner.hidden = false;
 		const seconds = Math.min(SLOWEST, 2 ** attempts++) * (0.75 + Math.random() / 2);
@@ -71,10 +74,6 @@ async function connect() {
 	}
 }
 
-cutaway.addEventListener("connected", () => {
-	attempts = 0;
-	banner.hidden = true;
-});
 cutaway.addEventListener("lost", connect);
 banner.querySelector("button").addEventListener("click", connect);
 const soon = () => timer && !document.hidden && connect();

@@ -48,8 +48,15 @@ export class ConnectionLost extends Error {
 class Line {
 	#frames = [];
 	#wake = () => {};
-	constructor(url) {
+	#signal;
+	#abort = () => {
+		this.socket.close();
+		this.#wake();
+	};
+
+	constructor(url, signal) {
 		this.socket = new WebSocket(url);
+		this.use(signal);
 		let opened = false;
 		this.socket.onopen = () => this.#wake((opened = true));
 		this.socket.onmessage = ({ data }) => {
@@ -63,32 +70,38 @@ class Line {
 		};
 	}
 
+	/** From now on this signal ends it, also while nobody waits here. */
+	use(signal) {
+		this.#signal?.removeEventListener("abort", this.#abort);
+		this.#signal = signal;
+		signal?.addEventListener("abort", this.#abort);
+	}
+
+	close() {
+		this.use();
+		this.socket.close();
+	}
+
 	/** Wait until `ready()` gives something. */
-	async #until(ready, signal) {
-		const wake = () => this.#wake();
-		signal?.addEventListener("abort", wake);
-		try {
-			for (;;) {
-				signal?.throwIfAborted();
-				const value = ready();
-				if (value !== undefined) return value;
-				if (this.lost) throw this.lost;
-				await new Promise((resolve) => (this.#wake = resolve));
-			}
-		} finally {
-			signal?.removeEventListener("abort", wake);
+	async #until(ready) {
+		for (;;) {
+			this.#signal?.throwIfAborted();
+			const value = ready();
+			if (value !== undefined) return value;
+			if (this.lost) throw this.lost;
+			await new Promise((resolve) => (this.#wake = resolve));
 		}
 	}
 
-	async open(signal) {
-		await this.#until(() => this.socket.readyState === 1 || undefined, signal);
+	async open() {
+		await this.#until(() => this.socket.readyState === 1 || undefined);
 	}
 
-	/** The next message. */
-	async next(signal) {
-		const frame = await this.#until(() => this.#frames.shift(), signal);
+	/** The next message, as `read` makes it of what was sent. */
+	async next(read) {
+		const frame = await this.#until(() => this.#frames.shift());
 		try {
-			return JSON.parse(frame);
+			return read(JSON.parse(frame));
 		} catch {
 			throw new CutawayError("The server said something that is no message.");
 		}
@@ -104,11 +117,11 @@ export class Cutaway extends EventTarget {
 		super();
 		this.server = new URL(server, globalThis.location?.href);
 		this.server.protocol = this.server.protocol.replace("ws", "http");
+		this.server.pathname = this.server.pathname.replace(/\/*$/, "/");
 	}
 
 	url(path) {
-		const folder = this.server.pathname.replace(/\/+$/, "");
-		return new URL(`${this.server.origin}${folder}/${path.replace(/^\/+/, "")}`);
+		return new URL(`.${path}`, this.server);
 	}
 
 	#socketUrl(path) {
@@ -133,17 +146,17 @@ export class Cutaway extends EventTarget {
 		for (const [name, value] of Object.entries(options)) {
 			if (value != null) url.searchParams.set(name, typeof value === "boolean" ? Number(value) : value);
 		}
-		const line = new Line(url);
+		const line = new Line(url, signal);
+		const read = (message) => (message.type === "snippet" ? this.#snippet(message) : message);
 		try {
 			for (;;) {
-				const message = await line.next(signal);
+				const message = await line.next(read);
 				if (message.type === "snippet_complete") return;
 				if (message.type === "error") throw new CutawayError(message.message);
-				if (message.type === "snippet") yield this.#snippet(message);
-				else if (message.type === "progress") yield message;
+				if (["snippet", "progress"].includes(message.type)) yield message;
 			}
 		} finally {
-			line.socket.close();
+			line.close();
 		}
 	}
 
@@ -172,31 +185,37 @@ export class Cutaway extends EventTarget {
 		signal?.throwIfAborted();
 		let line = this.#idle;
 		this.#idle = undefined;
+		const read = (message) => (message.type === "image" ? { ...message, url: this.url(message.path).href } : message);
+		const ask = async () => {
+			await line.open();
+			line.socket.send(JSON.stringify(request));
+			return await line.next(read);
+		};
 		let fault;
 		try {
+			line?.use(signal);
 			let message;
 			try {
-				message = line && (await ask(line, request, signal));
+				message = line && (await ask());
 			} catch (error) {
 				// A connection that waited may have died unnoticed, as when a laptop sleeps.
 				if (!(error instanceof ConnectionLost)) throw error;
+				line.close();
 			}
 			if (!message) {
-				line = new Line(this.#socketUrl("/ws/search"));
-				message = await ask(line, request, signal);
+				line = new Line(this.#socketUrl("/ws/search"), signal);
+				message = await ask();
 			}
-			for (; message.type !== "done"; message = await line.next(signal)) {
+			for (; message.type !== "done"; message = await line.next(read)) {
 				if (message.type === "error" && !message.agent) {
 					fault = Object.assign(new CutawayError(message.message), { field: message.metadata?.field });
-				} else {
-					yield message.type === "image" ? { ...message, url: this.url(message.path).href } : message;
-				}
+				} else yield message;
 			}
 			this.#wait(line);
 			line = undefined;
 			if (fault) throw fault;
 		} finally {
-			line?.socket.close();
+			line?.close();
 		}
 	}
 
@@ -209,7 +228,8 @@ export class Cutaway extends EventTarget {
 	}
 
 	#wait(line) {
-		if (this.#idle || line.lost) return line.socket.close();
+		if (this.#idle || line.lost) return line.close();
+		line.use();
 		this.#idle = line;
 		line.onlost = () => {
 			if (this.#idle !== line) return;
@@ -223,15 +243,8 @@ export class Cutaway extends EventTarget {
 	close() {
 		const line = this.#idle;
 		this.#idle = undefined;
-		line?.socket.close();
+		line?.close();
 	}
-}
-
-/** The first message of an answer. */
-async function ask(line, request, signal) {
-	await line.open(signal);
-	line.socket.send(JSON.stringify(request));
-	return await line.next(signal);
 }
 
 /** Base64 as parts of a Blob: a whole film as one string would take its size three times. */

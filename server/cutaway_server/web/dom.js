@@ -12,16 +12,10 @@ export function h(tag, attributes, ...children) {
 	return element;
 }
 
+const drawings = document.querySelector("template").content;
+
 /** A drawing from index.html. */
-export function icon(name) {
-	const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-	svg.setAttribute("aria-hidden", "true");
-	svg.setAttribute("class", "icon");
-	const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-	use.setAttribute("href", `#i-${name}`);
-	svg.append(use);
-	return svg;
-}
+export const icon = (name) => drawings.querySelector(`.${name}`).cloneNode(true);
 
 /** A button with a drawing, words, or both. */
 export function button(drawing, words, onclick) {
@@ -35,7 +29,9 @@ export function notice(text, calm, again) {
 }
 
 /** What stands for what has not come yet. */
-export const skeletons = (number, make) => Array.from({ length: number }, make);
+export function skeletons(number, kind = "") {
+	return Array.from({ length: number }, () => h("div", { class: `skeleton ${kind}` }));
+}
 
 /** A link to another site, or just its text when it is no http(s) address. */
 export function link(href, attributes, ...children) {

@@ -10,7 +10,7 @@ const MOST_PIXELS = 1e8;
 const LONGEST_SIDE = 2048;
 const PREVIEW = 160;
 
-/** A File as `data:` URL, small preview, name and note. */
+/** A File as `data:` URL, small preview, and name. */
 export async function readPicture(file) {
 	const name = file.name || "Pasted picture";
 	if (file.size > MOST_READ) throw new Error(`${name} is too large: a picture may have up to 64 MB.`);
@@ -24,8 +24,8 @@ export async function readPicture(file) {
 		const { width, height } = bitmap;
 		const fits = TAKEN.includes(file.type) && file.size <= MOST_BYTES && width * height <= MOST_PIXELS;
 		const data = fits ? file : await blobOf(drawn(bitmap, LONGEST_SIDE));
-		const note = fits ? "" : "made smaller";
-		return { data: await dataUrl(data), preview: drawn(bitmap, PREVIEW), name, note };
+		const preview = drawn(bitmap, PREVIEW);
+		return { data: await dataUrl(data), preview, name: fits ? name : `${name} (made smaller)` };
 	} finally {
 		bitmap.close();
 	}

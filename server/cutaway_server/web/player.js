@@ -24,11 +24,7 @@ export class Player {
 			this.words,
 		);
 		this.reel = h("ol", { class: "reel", "aria-label": "Snippets" });
-		const waiting = [h("span", { class: "poster skeleton" }), h("span", { class: "skeleton" })];
-		this.waiting = [
-			h("div", { class: "frame skeleton" }),
-			h("div", { class: "reel" }, skeletons(4, () => h("div", { class: "card" }, waiting.map((each) => each.cloneNode())))),
-		];
+		this.waiting = [...skeletons(1, "frame"), h("div", { class: "reel" }, skeletons(4, "row"))];
 		this.element = h("div", { class: "theatre" }, this.waiting);
 	}
 
@@ -81,7 +77,10 @@ export class Player {
 
 	/** The server keeps clips for a while only. */
 	#fallBack() {
-		if (this.#chosen && !this.#objectUrl) this.#show(undefined, !this.video.paused);
+		if (!this.#chosen || this.#objectUrl) return;
+		const at = this.video.currentTime;
+		this.#show(undefined, !this.video.paused);
+		this.video.currentTime = at;
 	}
 
 	/** All clips, and what is known about them, as one archive. */
@@ -91,11 +90,6 @@ export class Player {
 		const known = this.#cards.map(({ snippet }, n) => ({ file: files[n].name, ...snippet, ...bytes }));
 		files.push({ name: "snippets.json", blob: new Blob([JSON.stringify(known, null, 2)]) });
 		save(await zip(files), "snippets.zip");
-	}
-
-	/** No more will come. */
-	finish() {
-		this.element.hidden = !this.size;
 	}
 
 	/** Let go of the clips. */
@@ -109,15 +103,15 @@ export class Player {
 
 	toString() {
 		const seconds = this.#cards.reduce((sum, { snippet: { start = 0, end = start } }) => sum + end - start, 0);
-		return `${count(this.size, "snippet")}, ${clock(seconds)} together`;
+		return count(this.size, "snippet") + (seconds ? `, ${clock(seconds)} together` : "");
 	}
 }
 
 const rangeOf = ({ start, end }) => (end == null ? "" : `${clock(start ?? 0)} – ${clock(end)}`);
 
-/** A title as a file name that every system takes. */
+/** A title as a file name that every system takes: 255 bytes at most. */
 function nameOf({ title }, number) {
 	const safe = title.normalize("NFC").replace(/[\p{C}<>:"/\\|?*\s]+/gu, " ");
-	const cut = [...safe].slice(0, 80).join("").replace(/^[ .]+|[ .]+$/g, "");
+	const cut = safe.slice(0, 80).replace(/^[ .]+|[ .\p{Cs}]+$/gu, "");
 	return `${number ? `${String(number).padStart(2, "0")} ` : ""}${cut || "snippet"}.mp4`;
 }

@@ -24,43 +24,42 @@ export class Search extends Tab {
 		const take = (event, { files }) => {
 			panel.classList.remove("dropping");
 			if (!files.length) return;
-			event.preventDefault();
-			this.#take(files[0]);
+			event.preventDefault(); // the browser would leave the page and show the file
+			if (!panel.hidden) this.#take(files[0]);
 		};
-		form.addEventListener("paste", (event) => take(event, event.clipboardData));
-		panel.addEventListener("drop", (event) => take(event, event.dataTransfer));
-		panel.addEventListener("dragover", (event) => {
+		// Office programs copy words as a picture, too.
+		form.addEventListener("paste", (event) => event.clipboardData.getData("text") || take(event, event.clipboardData));
+		document.addEventListener("drop", (event) => take(event, event.dataTransfer));
+		document.addEventListener("dragover", (event) => {
 			if (!event.dataTransfer.types.includes("Files")) return;
 			event.preventDefault();
 			panel.classList.add("dropping");
 		});
-		panel.addEventListener("dragleave", ({ relatedTarget }) => {
-			if (!panel.contains(relatedTarget)) panel.classList.remove("dropping");
-		});
+		document.addEventListener("dragleave", ({ relatedTarget }) => relatedTarget || panel.classList.remove("dropping"));
 	}
 
 	async #take(file) {
+		this.chosen.hidden = false;
 		try {
 			this.#picture = { ...(await readPicture(file)), number: ++this.#pictures };
 		} catch (error) {
 			this.#picture = undefined;
 			return this.chosen.replaceChildren(notice(error.message));
 		}
-		const { preview, name, note } = this.#picture;
+		const { preview, name } = this.#picture;
 		const remove = button("close", "", () => {
 			this.#picture = undefined;
 			this.chosen.replaceChildren();
 			this.form.q.focus();
 		});
 		remove.setAttribute("aria-label", "Remove the picture");
-		const about = h("span", { dir: "auto" }, name, note && ` (${note})`);
-		this.chosen.replaceChildren(h("div", { class: "picture" }, preview, about, remove));
+		this.chosen.replaceChildren(h("div", { class: "picture" }, preview, h("span", { dir: "auto" }, name), remove));
 		say(`${name} will be searched with`);
 	}
 
 	ask() {
 		const parameters = new URLSearchParams({ q: this.form.q.value.trim(), source: this.form.source.value });
-		if (this.#picture) parameters.set("picture", this.#picture.number);
+		if (this.#picture && !this.chosen.hidden) parameters.set("picture", this.#picture.number);
 		this.#kept.delete(`${parameters}`);
 		this.page.navigate(parameters);
 	}
@@ -70,6 +69,7 @@ export class Search extends Tab {
 		this.leave();
 		this.form.q.value = parameters.get("q") ?? "";
 		this.form.source.value = parameters.get("source") === "stumber" ? "stumber" : "home";
+		this.chosen.hidden = Number(parameters.get("picture")) !== this.#picture?.number;
 		this.panel.classList.toggle("asked", parameters.size > 0);
 		this.results.replaceChildren();
 		const kept = this.#kept.get(`${parameters}`);
@@ -84,7 +84,7 @@ export class Search extends Tab {
 		say("Searching");
 		let how = "Finished";
 		const request = { text: this.form.q.value, source: this.form.source.value };
-		if (parameters.get("picture") === String(this.#picture?.number)) request.image = this.#picture.data;
+		if (!this.chosen.hidden) request.image = this.#picture.data;
 		else if (parameters.has("picture")) answer.tell("The picture of this link is not here any more. Choose it again.");
 		try {
 			for await (const message of this.cutaway.search(request, { signal: running.signal })) answer.take(message);

@@ -4,6 +4,7 @@ import { Player } from "./player.js";
 import { Tab } from "./tab.js";
 
 const STAGES = {
+	__proto__: null,
 	resolve: ["Looking at the video", 0.1],
 	analyse: ["Finding the moments", 0.4],
 	cut: ["Cutting", 0.5],
@@ -42,18 +43,19 @@ export class Snippets extends Tab {
 		const bar = h("div", { class: "bar" }, stage, progress, tally);
 		this.results.append(bar, player.element);
 		say("Looking for snippets");
-		const done = { resolve: 0, analyse: 0, cut: 0 };
+		const done = {};
 		let how = "Finished";
 		let told;
 		try {
 			const { url, ...options } = Object.fromEntries(parameters);
 			for await (const message of this.cutaway.snippets(url, { ...options, progress: true, signal: running.signal })) {
 				if (message.type === "progress" && STAGES[message.stage]) {
-					done[message.stage] = Math.max(done[message.stage], message.fraction);
-					const whole = Object.entries(STAGES).reduce((sum, [name, [, part]]) => sum + part * done[name], 0);
+					const [name, part] = STAGES[message.stage];
+					done[name] = Math.max(done[name] ?? 0, part * message.fraction);
+					const whole = Object.values(done).reduce((sum, each) => sum + each);
 					progress.style.setProperty("--done", whole);
 					progress.setAttribute("aria-valuenow", Math.round(whole * 100));
-					stage.textContent = STAGES[message.stage][0];
+					stage.textContent = name;
 				} else if (message.type === "snippet") {
 					player.add(message);
 					tally.textContent = count(player.size, "snippet");
@@ -67,13 +69,8 @@ export class Snippets extends Tab {
 			else if (!player.size) told = notice("Stopped.", true);
 		}
 		if (!this.end(running)) return; // another request has the page
-		player.finish();
-		bar.hidden = !player.size;
-		const all = button("save", "Save all", async () => {
-			all.disabled = true;
-			await player.saveAll();
-			all.disabled = false;
-		});
+		bar.hidden = player.element.hidden = !player.size;
+		const all = button("save", "Save all", () => player.saveAll());
 		bar.replaceChildren(h("b", null, how === "Stopped" ? "Stopped: " : "", player), all);
 		if (told) this.results.prepend(told);
 		say(`${how}: ${player}`);

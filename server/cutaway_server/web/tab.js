@@ -20,11 +20,11 @@ export class Tab {
 		this.running?.abort();
 	}
 
-	/** What runs is not asked for any more. */
+	/** What runs is not asked for any more, and the results go. */
 	leave() {
 		this.stop();
 		this.running = undefined;
-		this.#busy(false);
+		this.#busy(false, this.results);
 	}
 
 	begin() {
@@ -42,10 +42,10 @@ export class Tab {
 		return true;
 	}
 
-	#busy(is) {
+	#busy(is, ...going) {
 		this.results.setAttribute("aria-busy", is);
 		const [go, stop] = this.form.querySelectorAll(".primary, .stop");
-		const focused = [go, stop].includes(document.activeElement);
+		const focused = [go, stop, ...going].some((each) => each.contains(document.activeElement));
 		go.hidden = is;
 		stop.hidden = !is;
 		if (focused) (is ? stop : go).focus();

@@ -14,17 +14,8 @@ async function crcOf(blob) {
 	return ~crc >>> 0;
 }
 
-/** Little-endian numbers: [[bytes, value], ...]. */
-function record(...fields) {
-	const view = new DataView(new ArrayBuffer(fields.reduce((sum, [size]) => sum + size, 0)));
-	let at = 0;
-	for (const [size, value] of fields) {
-		if (size === 2) view.setUint16(at, value, true);
-		else view.setUint32(at, value, true);
-		at += size;
-	}
-	return view.buffer;
-}
+/** A number of four bytes as two of two, little-endian as all machines are that have browsers. */
+const long = (number) => [number & 0xffff, number >>> 16];
 
 /** Files `{name, blob}`, together less than 4 GB, as one Blob. */
 export async function zip(files) {
@@ -34,18 +25,17 @@ export async function zip(files) {
 	let directorySize = 0;
 	for (const { name, blob } of files) {
 		const path = new TextEncoder().encode(name);
+		const size = long(blob.size);
 		// Version 2.0, names in UTF-8, stored, the first of January 1980.
-		const about = [[2, 20], [2, 0x800], [2, 0], [2, 0], [2, 33], [4, await crcOf(blob)], [4, blob.size], [4, blob.size]];
-		const head = record([4, 0x04034b50], ...about, [2, path.length], [2, 0]);
-		const entry = record(
-			...[[4, 0x02014b50], [2, 20], ...about, [2, path.length], [2, 0], [2, 0], [2, 0], [2, 0], [4, 0], [4, at]],
-		);
+		const about = [20, 0x800, 0, 0, 33, ...long(await crcOf(blob)), ...size, ...size, path.length, 0];
+		const head = Uint16Array.of(...long(0x04034b50), ...about);
+		const entry = Uint16Array.of(...long(0x02014b50), 20, ...about, 0, 0, 0, 0, 0, ...long(at));
 		parts.push(head, path, blob);
 		directory.push(entry, path);
 		at += head.byteLength + path.length + blob.size;
 		directorySize += entry.byteLength + path.length;
 	}
 	const number = files.length;
-	const end = record([4, 0x06054b50], [2, 0], [2, 0], [2, number], [2, number], [4, directorySize], [4, at], [2, 0]);
+	const end = Uint16Array.of(...long(0x06054b50), 0, 0, number, number, ...long(directorySize), ...long(at), 0);
 	return new Blob([...parts, ...directory, end], { type: "application/zip" });
 }
