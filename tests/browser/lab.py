@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import Locator, Page
 
+from cutaway_server.work.limits import die_with_parent
 from processes import alive, descendants_of, wait_until
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -102,6 +104,8 @@ class Lab:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                # Tests that are killed leave it behind otherwise; its kernels look for it themselves.
+                preexec_fn=partial(die_with_parent, os.getpid()),
             )
         try:
             wait_until(self._listens, _START_SECONDS)
