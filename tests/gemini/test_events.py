@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -71,9 +72,6 @@ def test_any_stream_cut_anywhere(lines: list[tuple[str, str]], ended: bool, data
     assert kept == [line for line in re.split(rb"\r\n|\n|\r", raw) if line and not line.startswith(others)]
 
 
-_UNREAD = ("usageMetadata", "modelVersion", "responseId")
-
-
 @given(st.lists(st.text(max_size=30), max_size=5), st.sampled_from([b"\r\n", b"\n"]), st.integers(1, 50))
 def test_an_event_leaves_as_soon_as_it_is_whole(words: list[str], end: bytes, size: int) -> None:
     events, out = Events(), b""
@@ -83,19 +81,85 @@ def test_an_event_leaves_as_soon_as_it_is_whole(words: list[str], end: bytes, si
             out += events.pass_(raw[start : start + size])
         assert len(googles(out)) == count
     assert events.rest() == b""
-    assert [json.loads(each) for each in googles(out)] == [{"candidates": text(each)["candidates"]} for each in words]
+    assert [json.loads(each) for each in googles(out)] == [
+        {"candidates": [{"content": {"parts": [{"text": each}]}}]} for each in words
+    ]
 
 
-@given(st.dictionaries(st.sampled_from(_UNREAD) | st.text(), st.recursive(st.none() | st.text(), st.lists)))
-def test_of_an_event_nothing_is_lost_that_is_read(event: dict[str, object]) -> None:
+def read_of(event: Any) -> Any:
+    """What is read of an event, if all of it is as it should be."""
+
+    def only(value: Any, *names: str) -> dict[str, Any]:
+        return {name: value[name] for name in names if name in value}
+
+    found = only(event, "candidates", "promptFeedback")
+    if "candidates" in found:
+        found["candidates"] = [
+            only(c, "content", "finishReason", "groundingMetadata", "index") for c in found["candidates"]
+        ]
+        for each in found["candidates"]:
+            if each.get("index") == 0:
+                del each["index"]
+            if "content" in each:
+                each["content"] = only(each["content"], "parts")
+    return found
+
+
+_ANY = st.recursive(
+    st.none() | st.text(max_size=5) | st.integers() | st.floats(allow_nan=False), st.lists, max_leaves=3
+)
+_FIELDS = st.dictionaries(st.sampled_from(["role", "tokenCount", "\N{BOMB}"]), _ANY, max_size=2)
+
+
+def having(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with some of these fields, and others."""
+    known = st.fixed_dictionaries({}, optional=fields)
+    return st.builds(lambda a, b: {**a, **b}, known, _FIELDS)
+
+
+_SOUND = having(
+    candidates=st.lists(
+        having(
+            content=having(parts=st.lists(having(text=_ANY, inlineData=_FIELDS), max_size=2)),
+            finishReason=st.text(max_size=5),
+            groundingMetadata=_FIELDS,
+            index=st.integers(0, 2),
+        ),
+        max_size=2,
+    ),
+    promptFeedback=_FIELDS,
+    usageMetadata=_FIELDS,
+)
+
+
+@given(_SOUND)
+def test_of_an_event_goes_on_what_is_read(event: dict[str, Any]) -> None:
     (out,) = googles(through([b"data: " + json.dumps(event).encode() + b"\n\n"]))
-    assert json.loads(out) == {name: value for name, value in event.items() if name not in _UNREAD}
+    assert json.loads(out) == read_of(event)
+
+
+@given(st.data())
+def test_an_odd_event_passes_as_it_is(data: st.DataObject) -> None:
+    event = data.draw(_SOUND.filter(lambda event: "candidates" in event))
+    place = data.draw(st.sampled_from([event, *event["candidates"]]))
+    name = "promptFeedback" if place is event else data.draw(st.sampled_from(["content", "finishReason", "index"]))
+    place[name] = data.draw(st.sampled_from([None, [], [1], 1.5, True]))
+    (out,) = googles(through([b"data: " + json.dumps(event).encode() + b"\n\n"]))
+    assert json.loads(out) == event
 
 
 @pytest.mark.parametrize(
-    "event", [b"[DONE]", b"[1]", b'{"usageMetadata": NaN}', b'{"a": ' + b"[" * 100_000, b'{"\xff": 1}']
+    "event",
+    [
+        b"[DONE]",
+        b"[1]",
+        b'{"usageMetadata": NaN}',
+        b'{"a": 1, "error": null}',
+        b'{"a": ' + b"[" * 100_000,
+        b'{"candidates": [{"finishReason": "\xff"}]}',
+    ],
 )
-def test_what_is_no_object_passes_as_it_is(event: bytes) -> None:
+def test_what_cannot_be_read_passes_as_it_is(event: bytes) -> None:
     assert googles(through([b"data: " + event + b"\n\n"])) == [event]
 
 

@@ -7,12 +7,36 @@ reads of an event: google-genai takes longer to make objects of it than of the w
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 _DATA, _SHORT = b"data: ", b"data:"
 _OTHERS = (b":", b"event:", b"id:", b"retry:")
-_UNREAD = frozenset({"usageMetadata", "modelVersion", "responseId"})
-_event = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class _Read(msgspec.Struct, rename="camel", omit_defaults=True):
+    """The fields that :class:`~cutaway_server.gemini.reply.Reply` reads; others are left out."""
+
+
+class _Content(_Read):
+    parts: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Candidate(_Read):
+    content: _Content | msgspec.UnsetType = msgspec.UNSET
+    finish_reason: str | msgspec.UnsetType = msgspec.UNSET
+    grounding_metadata: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    index: int = 0
+
+
+class _Event(_Read):
+    candidates: list[_Candidate] | msgspec.UnsetType = msgspec.UNSET
+    prompt_feedback: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    error: Any = msgspec.UNSET
+
+
+_event = msgspec.json.Decoder(_Event)
 
 
 class Events:
@@ -48,12 +72,11 @@ def _told(line: bytes) -> bytes:
 
 
 def _read(event: bytes) -> bytes:
-    """What is read of an event, with the end of its line; all of it, if it is not whole on this line."""
+    """What is read of an event, with the end of its line; all of an error, and of what is odd or goes on in the next."""
     try:
-        fields = _event.decode(event)
+        read = _event.decode(event)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return event
-    read = {name: value for name, value in fields.items() if name not in _UNREAD}
-    if len(read) == len(fields):
+    if read.error is not msgspec.UNSET:
         return event
     return msgspec.json.encode(read) + event[len(event.rstrip(b"\r\n")) :]
