@@ -72,7 +72,7 @@ def _told(line: bytes) -> bytes:
 
 
 def _read(event: bytes) -> bytes:
-    """What is read of an event, with the end of its line; all of an error, and of what is odd or goes on in the next."""
+    """What is read of an event, with the end of its line; all of an error, and of what is odd or ends later."""
     try:
         read = _event.decode(event)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
