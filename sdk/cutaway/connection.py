@@ -254,10 +254,11 @@ def _decode(frame: str | bytes, decode: Callable[[str | bytes], M]) -> M:
 
 def _describe_loss(connection: WebSocketClientConnection, address: str, count: int) -> str:
     code, reason = connection.close_code, connection.close_reason
-    how = f"close code {code}{f', {reason}' if reason else ''}" if code else "without a close code"
     # Tornado drops a connection silently when a message exceeds the limit; nothing tells the two cases apart.
-    hint = "" if code else f"; a message over {MAX_MESSAGE_BYTES // 2**20} MiB ends like this too"
-    return f"the connection to {address} ended before the server was done, after {count} messages ({how}{hint})"
+    mute = f"no close code: it or the network stopped, or a message was larger than {MAX_MESSAGE_BYTES // 2**20} MiB"
+    how = f"close code {code}{f', {reason}' if reason else ''}" if code else mute
+    messages = "1 message" if count == 1 else f"{count} messages"
+    return f"the connection to {address} ended before the server was done, after {messages} ({how})"
 
 
 def close(connection: WebSocketClientConnection) -> None:

@@ -74,7 +74,7 @@ def new_page(chromium: Browser, complaints: list[str], request: pytest.FixtureRe
     pages = [page for context in contexts for page in context.pages]
     if folder := os.environ.get("CUTAWAY_SCREENSHOTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        test = re.sub(r"\W+", "-", request.node.nodeid)
+        test = re.sub(r"\W+", "-", request.node.nodeid)[:200]
         for number, page in enumerate(pages):
             with suppress(Error):  # of a page that has crashed there is nothing to see
                 Path(folder, f"{test}-{number}.png").write_bytes(page.screenshot(animations="disabled"))

@@ -295,7 +295,7 @@ def test_a_closed_client_says_so() -> None:
 
 def test_closing_too_early_is_a_lost_connection() -> None:
     with FakeServer(snippet(), Close(1011, "out of memory")) as server:
-        with pytest.raises(cutaway.ConnectionLost, match=r"after 1 messages \(close code 1011, out of memory\)"):
+        with pytest.raises(cutaway.ConnectionLost, match=r"after 1 message \(close code 1011, out of memory\)"):
             run(AsyncClient(server.url).snippets(URL).result())
         assert server.handshakes == 1  # never again after the first message
 
