@@ -11,6 +11,7 @@ import importlib
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -44,6 +45,13 @@ def no_key() -> Iterator[None]:
             if name.startswith(("GOOGLE_", "GEMINI_", "CUTAWAY_GEMINI_")) or name.upper().endswith("_PROXY"):
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """What a shell runs in the background ignores SIGINT, and so would all whom a test interrupts."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
